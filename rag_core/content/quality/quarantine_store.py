@@ -37,16 +37,16 @@ class QuarantineEntry:
 def record(
     connection: Connection, tenant: str, source: str, shard: int, run_id: str, entries: Sequence[QuarantineEntry]
 ) -> None:
-    """Store failures. A repeated failure of the same input counts an attempt; a changed input starts at 1."""
+    """Store failures. A repeated failure of the same input counts an attempt; a changed input starts at 1.
+
+    So does one that a new parser tries; since when it fails is kept, for it is no news.
+    """
     if not entries:
         return
     statement = insert(quarantine)
     new = statement.excluded
-    again = and_(
-        quarantine.c.stage == new.stage,
-        quarantine.c.token.is_not_distinct_from(new.token),
-        quarantine.c.parsed_as == new.parsed_as,
-    )
+    same = and_(quarantine.c.stage == new.stage, quarantine.c.token.is_not_distinct_from(new.token))
+    again = and_(same, quarantine.c.parsed_as == new.parsed_as)
     statement = statement.on_conflict_do_update(
         index_elements=["tenant", "source", "locator"],
         set_={
@@ -59,7 +59,7 @@ def record(
             "skipped": new.skipped,
             "run_id": new.run_id,
             "attempts": case((again, quarantine.c.attempts + 1), else_=1),
-            "first_at": case((again, quarantine.c.first_at), else_=func.now()),
+            "first_at": case((same, quarantine.c.first_at), else_=func.now()),
             "last_at": func.now(),
         },
     )

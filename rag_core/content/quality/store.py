@@ -31,7 +31,7 @@ WHERE tenant = :tenant AND source = :source AND shard = :shard AND deleted_at IS
 # What failed before and was tried again is no news: a run that reads little else would fail for it.
 _QUARANTINED = text("""
 SELECT count(*) FILTER (WHERE NOT skipped),
-       count(*) FILTER (WHERE NOT skipped AND run_id = :run_id AND (attempts = 1 OR token IS NULL)),
+       count(*) FILTER (WHERE NOT skipped AND run_id = :run_id AND (first_at = last_at OR token IS NULL)),
        count(*) FILTER (WHERE NOT skipped AND reason IN ('VECTOR_NOT_FINITE', 'VECTOR_ZERO', 'VECTOR_DIM'))
 FROM rag.quarantine WHERE tenant = :tenant AND source = :source AND shard = :shard
 """)

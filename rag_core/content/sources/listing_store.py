@@ -249,7 +249,8 @@ WHERE l.shard = :shard AND l.reason IS NOT NULL
 ORDER BY l.locator
 ON CONFLICT (tenant, source, locator) DO UPDATE
 SET stage = 'list', reason = excluded.reason, message = excluded.message, token = NULL, parsed_as = NULL,
-    shard = excluded.shard, attempts = 1, skipped = excluded.skipped, run_id = excluded.run_id, last_at = now()
+    shard = excluded.shard, attempts = 1, skipped = excluded.skipped, run_id = excluded.run_id,
+    first_at = now(), last_at = now()
 WHERE (quarantine.stage, quarantine.reason, quarantine.message)
       IS DISTINCT FROM (excluded.stage, excluded.reason, excluded.message)
 """)

@@ -82,7 +82,7 @@ def record_deleted(connection: Connection, doc_ids: Sequence[uuid.UUID]) -> None
         connection.execute(_DELETED, {"type": str(EventType.DOCUMENT_DELETED), "ids": list(doc_ids)})
 
 
-# `attempts` is 1 when an input fails for the first time, in this form or after a redrive.
+# The two times are one when an input fails for the first time, in this form or after a redrive.
 _REJECTED = text(f"""
 WITH occurred AS (
     SELECT gen_random_uuid() AS id, q.tenant, CAST(:type AS text) AS type, n.doc_id, jsonb_build_object(
@@ -90,7 +90,7 @@ WITH occurred AS (
         q.locator AS position
     FROM unnest(CAST(:ids AS uuid[]), CAST(:locators AS text[])) AS n (doc_id, locator)
     JOIN rag.quarantine q ON q.tenant = :tenant AND q.source = :source AND q.locator = n.locator
-    WHERE q.attempts = 1 AND NOT q.skipped AND EXISTS (
+    WHERE q.first_at = q.last_at AND NOT q.skipped AND EXISTS (
         SELECT FROM rag.webhooks w WHERE w.tenant = :tenant AND {_WANTS.format(type="CAST(:type AS text)")}
     )
 {_STORE}""")  # noqa: S608

@@ -91,7 +91,7 @@ def over_failure_rate(results: Iterable[Latest]) -> Iterator[Alert]:
                 "critical",
                 f"{result.failed} of {result.tried} inputs of source {result.source} went to quarantine in its last "
                 "run; "
-                f"`rag quarantine list --source {result.source}`",
+                f"`rag quarantine list --source {result.source} --tenant {result.tenant}`",
                 result.source,
                 result.tenant,
                 {"failed": result.failed, "tried": result.tried},

@@ -115,6 +115,7 @@ class Facts:
     mistake: str = ""
     egress_refused_at: datetime | None = None
     closed: str = ""
+    tenant: str = "default"
 
 
 @dataclass(frozen=True, slots=True)

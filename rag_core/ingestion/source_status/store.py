@@ -218,6 +218,7 @@ class _Facts:
         return Facts(
             name=counts.name,
             kind=counts.kind,
+            tenant=self._tenant,
             documents=counts.documents,
             pending=counts.pending,
             quarantined=counts.quarantined,

@@ -207,7 +207,7 @@ def test_inputs_in_quarantine_make_a_source_degraded(watched: Watched) -> None:
     watched.chain.run()
     status = watched.status()
     assert describe(status) == "degraded: 1 quarantined"
-    assert status.remedy == f"See `rag quarantine list --source {watched.name}`."
+    assert status.remedy == f"See `rag quarantine list --source {watched.name} --tenant acme`."
 
 
 def test_a_failed_run_says_why_since_when_and_what_to_do_also_while_it_is_tried_again(watched: Watched) -> None:

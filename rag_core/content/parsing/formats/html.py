@@ -9,7 +9,7 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 from rag_core.content.parsing.base import ParsedDocument, ParseLimits
 from rag_core.content.parsing.builder import TextBuilder
 from rag_core.content.parsing.formats.front_matter import FrontMatter, front_matter
-from rag_core.content.parsing.formats.html_dom import SKIPPED, is_hidden, parse_html, walk
+from rag_core.content.parsing.formats.html_dom import SKIPPED, has_heading, is_hidden, parse_html, walk
 from rag_core.content.parsing.formats.html_walk import HtmlWalk
 from rag_core.content.parsing.formats.plain import clean_line_ends
 from rag_core.content.parsing.formats.site_templates import without_tags
@@ -58,7 +58,8 @@ def add_html(builder: TextBuilder, fragment: str, limits: ParseLimits) -> None:
 def _emit(
     builder: TextBuilder, root: LexborNode, limits: ParseLimits, *, in_main: bool, keep_boilerplate: bool = False
 ) -> None:
-    visitor = HtmlWalk(builder, in_main=in_main, keep_boilerplate=keep_boilerplate)
+    headed = not keep_boilerplate and has_heading(root, in_main=in_main)
+    visitor = HtmlWalk(builder, in_main=in_main, keep_boilerplate=keep_boilerplate, headed=headed)
     walk(root, visitor.enter, visitor.leave, limits.max_nesting)
     visitor.finish()
 

@@ -40,10 +40,24 @@ _READER_ONLY: Final = frozenset({"sr-only", "visually-hidden", "screen-reader-te
 _NAVIGATION_CLASSES: Final = frozenset(
     {
         "navheader", "navfooter", "docnav", "breadcrumb", "breadcrumbs", "pagination", "pager", "navbar",
-        "sphinxsidebar", "rst-footer-buttons", "footer-relations", "toc", "table-of-contents",
+        "sphinxsidebar", "rst-footer-buttons", "footer-relations", "toc", "table-of-contents", "toctree-wrapper",
+        "list-of-tables", "list-of-figures", "list-of-examples",
     }
 )  # fmt: skip
 _FOOTER_CLASSES: Final = frozenset({"footer", "page-footer", "site-footer"})
+# What stands beside the text: its title names it alone, not the text behind it.
+_CALLOUTS: Final = frozenset(
+    {
+        "note", "tip", "hint", "caution", "warning", "danger", "important", "sidebar", "admonition", "admonitionblock",
+        "sidebarblock", "callout", "alert",
+    }
+)  # fmt: skip
+_LABEL_CLASSES: Final = frozenset({"title", "admonition-title", "callout-title", "alert-heading"})
+_LABEL_DEPTH: Final = 5
+"""Elements from a callout's title up to it at most: a cell of a table, or what DocBook writes around a title."""
+_LAYOUT_ROWS: Final = 2
+"""Rows of a table that is the frame of a note: its title and its text."""
+_HEADINGS: Final = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
 _PERMALINKS: Final = frozenset({"¶", "#", "§", "🔗", "\uf0c1"})
 
 
@@ -109,15 +123,60 @@ def is_boilerplate(tag: str, attributes: dict[str, str | None], *, in_main: bool
         return True
     if not in_main and (tag == "aside" or role in _SITE_ROLES):
         return True
-    classes = set((attributes.get("class") or "").split())
+    classes = _classes(attributes)
     if not in_main and not classes.isdisjoint(_FOOTER_CLASSES):
         return True
     return not classes.isdisjoint(_READER_ONLY | _NAVIGATION_CLASSES | _LINE_NUMBERS)
 
 
-def is_label(attributes: dict[str, str | None]) -> bool:
-    """Return whether a paragraph is the label of an admonition, as "Note"."""
-    return "admonition-title" in (attributes.get("class") or "").split()
+def is_layout(table: LexborNode) -> bool:
+    """Return whether a table is no data: it says so, or puts the picture of a note beside its text."""
+    if table.attributes.get("role") in {"presentation", "none"}:
+        return True
+    around = table.parent.attributes if table.parent is not None and table.parent.is_element_node else {}
+    if _CALLOUTS.isdisjoint(_classes(around)):
+        return False
+    own = [row for part in table.iter() for row in (part.iter() if part.tag == "tbody" else (part,))]
+    return sum(row.tag == "tr" for row in own) <= _LAYOUT_ROWS
+
+
+def labelled_callout(tag: str, node: LexborNode) -> LexborNode | None:
+    """Return the note, tip or sidebar that an element is the title of; None for any other.
+
+    A heading that is one of several in there is a section's.
+    """
+    if tag not in _HEADINGS and tag != "th" and _LABEL_CLASSES.isdisjoint(_classes(node.attributes)):
+        return None
+    above = node.parent
+    for _ in range(_LABEL_DEPTH):
+        if above is None or not above.is_element_node:
+            return None
+        if above.tag == "aside" or not _CALLOUTS.isdisjoint(_classes(above.attributes)):
+            return above if tag not in _HEADINGS or len(above.css(",".join(_HEADINGS))) == 1 else None
+        above = above.parent
+    return None
+
+
+def _classes(attributes: dict[str, str | None]) -> set[str]:
+    return set((attributes.get("class") or "").split())
+
+
+def has_heading(root: LexborNode, *, in_main: bool) -> bool:
+    """Return whether a reader sees a heading of the text below an element: none of navigation, none of a note."""
+    return any(
+        node.text().strip() and labelled_callout(node.tag or "", node) is None and _is_shown(node, root, in_main)
+        for node in root.css(",".join(_HEADINGS))
+    )
+
+
+def _is_shown(node: LexborNode, root: LexborNode, in_main: bool) -> bool:
+    above: LexborNode | None = node
+    while above is not None and above.mem_id != root.mem_id:
+        attributes = above.attributes
+        if is_hidden(attributes) or is_boilerplate(above.tag or "", attributes, in_main=in_main):
+            return False
+        above = above.parent
+    return True
 
 
 def is_permalink(tag: str, node: LexborNode, attributes: dict[str, str | None]) -> bool:

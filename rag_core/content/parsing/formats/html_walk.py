@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -10,12 +11,14 @@ from selectolax.lexbor import LexborNode
 
 from rag_core.content.parsing.blocks import BlockKind, PartKind
 from rag_core.content.parsing.builder import Piece, TextBuilder
+from rag_core.content.parsing.clean import is_wide
 from rag_core.content.parsing.formats.html_dom import (
     SKIPPED,
     is_boilerplate,
     is_hidden,
-    is_label,
+    is_layout,
     is_permalink,
+    labelled_callout,
 )
 from rag_core.content.parsing.formats.html_table import HtmlTable
 from rag_core.content.parsing.links import NamedTarget
@@ -36,7 +39,10 @@ _NO_LANGUAGE: Final = frozenset({"default", "text", "none"})
 class HtmlWalk:
     """Visitor for `html_dom.walk`: text gathers until a block begins or ends."""
 
-    def __init__(self, builder: TextBuilder, *, in_main: bool, keep_boilerplate: bool = False) -> None:
+    def __init__(
+        self, builder: TextBuilder, *, in_main: bool, keep_boilerplate: bool = False, headed: bool = False
+    ) -> None:
+        """`headed`: a heading will come, and links that stand alone before it lead to other pages."""
         self._builder = builder
         self._in_main = in_main
         self._keep_boilerplate = keep_boilerplate
@@ -55,6 +61,9 @@ class HtmlWalk:
         self._table = HtmlTable()
         self._images: list[tuple[str, str]] = []
         self._label = ""
+        self._callout = 0
+        self._above = headed
+        self._layouts: set[int] = set()
 
     def enter(self, node: LexborNode) -> bool:
         """Take a node's own text or begin its block; true when its children are to be read."""
@@ -62,7 +71,7 @@ class HtmlWalk:
             self._text.append(node.text_content or "")
             return False
         tag = node.tag or ""
-        if tag == "img" and not self._unwanted(tag, node):
+        if tag == "img" and not self._unwanted(tag, node) and not (self._above and _is_linked(node)):
             self._images.append((node.attributes.get("alt") or "", node.attributes.get("src") or ""))
         if not node.is_element_node or tag in SKIPPED or self._unwanted(tag, node):
             return False
@@ -73,6 +82,9 @@ class HtmlWalk:
         elif tag == "pre":
             self._code(node)
             return False
+        elif tag == "table" and not self._tables and is_layout(node):
+            self._flush()
+            self._layouts.add(node.mem_id)
         elif tag not in _INLINE:
             self._open(tag)
         return True
@@ -84,12 +96,13 @@ class HtmlWalk:
             self._links.append(("".join(self._text[self._link_begins :]), target))
         if tag in _INLINE or tag == "br":
             return
-        if tag == "p" and not self._tables and is_label(node.attributes):
-            self._label = self._take()
+        if not self._tables and (callout := labelled_callout(tag, node)) is not None:
+            self._label, self._callout = self._take().replace("\n", " "), callout.mem_id
         elif tag in _HEADINGS and not self._tables:
             self._flush_list()
             self._flush_label()
             self._links.clear()
+            self._above = False
             self._builder.heading(self._take().replace("\n", " "), _HEADINGS[tag])
         elif self._tables and tag in {"td", "th"}:
             self._cell(tag, node)
@@ -98,7 +111,10 @@ class HtmlWalk:
             self._text.append(f"{row} " if row else "")
         else:
             self._flush()
-        self._close(tag)
+        if node.mem_id not in self._layouts:
+            self._close(tag)
+        if node.mem_id == self._callout:
+            self._flush_label()
 
     def finish(self) -> None:
         """Write what is still open."""
@@ -176,7 +192,9 @@ class HtmlWalk:
             self._items.append(replace(self._part(text, self._lists - 1), links=self._take_links()))
             self._item_open = False
         elif text:
-            self._builder.add(BlockKind.QUOTE if self._quotes else BlockKind.PARAGRAPH, text, links=self._take_links())
+            links = self._take_links()
+            if not (self._above and _is_link(text, links)):
+                self._builder.add(BlockKind.QUOTE if self._quotes else BlockKind.PARAGRAPH, text, links=links)
         if self._images and not self._lists:
             images, self._images = self._images, []
             for description, source in images:
@@ -187,7 +205,7 @@ class HtmlWalk:
         if not text or not self._label:
             return text
         label, self._label = self._label.rstrip(":： "), ""
-        return f"{label}: {text}"
+        return f"{label}：{text}" if is_wide(label[-1:]) else f"{label}: {text}"
 
     def _flush_label(self) -> None:
         """Write a label that no text followed."""
@@ -208,6 +226,8 @@ class HtmlWalk:
 
     def _flush_list(self) -> None:
         items, self._items = self._items, []
+        if self._above and all(_is_link(item.text, item.links) for item in items):
+            return
         # What is described further behind code has its term as header.
         described = bool(items) and items[0].kind is PartKind.DESCRIPTION
         defined = described or any(item.kind is PartKind.TERM for item in items)
@@ -240,6 +260,16 @@ class HtmlWalk:
         self._flush_label()
         self._continued = self._term
         self._builder.add(BlockKind.CODE, node.text(), language=_language(node))
+
+
+def _is_linked(image: LexborNode) -> bool:
+    return image.parent is not None and image.parent.tag == "a"
+
+
+def _is_link(text: str, links: Sequence[NamedTarget]) -> bool:
+    """Return whether a text is nothing but links, and what stands between them."""
+    linked = sum(len("".join(filter(str.isalnum, label))) for label, _ in links)
+    return 0 < sum(map(str.isalnum, text)) <= linked
 
 
 def _language(node: LexborNode) -> str:

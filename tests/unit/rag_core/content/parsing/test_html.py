@@ -146,3 +146,64 @@ def test_the_label_of_an_admonition_begins_its_text(read: Read) -> None:
         (BlockKind.CODE, "rm -r"),
         (BlockKind.PARAGRAPH, "Go on."),
     ]
+
+
+def test_the_title_of_a_note_or_sidebar_is_no_section(read: Read) -> None:
+    """As DocBook and Bootstrap write them; what follows stays in its own section."""
+    page = (
+        "<h1>Guide</h1><p>First.</p>"
+        '<div class="note"><h3 class="title">Note</h3><p>It is slow.</p></div>'
+        '<div class="sidebar"><div class="titlepage"><div><div><p class="title"><b>备份</b></p></div></div></div>'
+        "<div>磁带。</div></div>"
+        '<div class="alert alert-info"><h4 class="alert-heading">Heads up</h4></div><p>Last.</p>'
+    )
+    assert blocks(read(page, "a.html")) == [
+        (BlockKind.HEADING, "Guide"),
+        (BlockKind.PARAGRAPH, "First."),
+        (BlockKind.PARAGRAPH, "Note: It is slow."),
+        (BlockKind.PARAGRAPH, "备份：磁带。"),
+        (BlockKind.PARAGRAPH, "Heads up"),
+        (BlockKind.PARAGRAPH, "Last."),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("page", "expected"),
+    [
+        (  # DocBook
+            '<div class="note"><table><tr><td rowspan="2"><img alt="[Note]" src="n.png"></td><th>Note</th></tr>'
+            "<tr><td><p>It is slow.</p><p>Very.</p></td></tr></table></div>",
+            ["Note: It is slow.", "Very."],
+        ),
+        (  # Asciidoctor
+            '<div class="admonitionblock tip"><table><tr><td class="icon"><div class="title">Tip</div></td>'
+            '<td class="content">Sharpen it.</td></tr></table></div>',
+            ["Tip: Sharpen it."],
+        ),
+        (
+            '<table role="presentation"><tr><td><p>Left.</p><td><table><tr><th>a<th>b<tr><td>1<td>2</table></table>',
+            ["Left.", "a | b\n1 | 2"],
+        ),
+        ('<div class="note"><table><tr><th>a<th>b<tr><td>1<td>2<tr><td>3<td>4</table></div>', ["a | b\n1 | 2\n3 | 4"]),
+    ],
+)
+def test_a_table_that_only_places_text_is_no_data(read: Read, page: str, expected: list[str]) -> None:
+    assert [text for _, text in blocks(read(f"<h1>A</h1>{page}", "a.html"))[1:]] == expected
+
+
+def test_headings_of_a_page_that_calls_itself_a_note_are_its_sections(read: Read) -> None:
+    page = '<div class="note"><h1>Meeting</h1><p>One.</p><h2>Decisions</h2><p>Two.</p></div>'
+    assert [kind for kind, _ in blocks(read(page, "a.html"))] == [BlockKind.HEADING, BlockKind.PARAGRAPH] * 2
+
+
+def test_links_that_stand_alone_above_the_first_heading_lead_to_other_pages(read: Read) -> None:
+    page = (
+        '<div id="banner"><a href="get"><span>Download the book</span></a></div>'
+        '<p><a href="/"><img alt="Product site logo" src="a"></a> | <a href="b">Up</a></p>'
+        '<ul><li><a href="c">Contents</a></li></ul><p>Edited in <a href="d">May</a>.</p>'
+        '<h2>Guide</h2><p><a href="e">Further reading</a></p>'
+    )
+    assert [text for _, text in blocks(read(page, "a.html"))] == ["Edited in May.", "Guide", "Further reading"]
+    # Without a heading, links are what the page says.
+    assert "Contents" in read(page.partition("<h2>")[0], "a.html").text
+    assert "Contents" in read(page.replace("<h2>", "<nav><h2>").replace("</h2>", "</h2></nav>"), "a.html").text

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
 
+from rag_core.content.parsing import open_parser
 from rag_core.content.quality import RULES, QualityPolicy, assess, assess_text
 from rag_core.content.quality import store as quality
 from rag_core.content.quality.sources import Profile
 from rag_core.errors import Reason
+from rag_core.settings import Settings
 from tests.support.pipeline import PipelineHarness, prose
 
 PROSE = "The pump in hall four needs oil every nine days. Write the date and your initials into the book beside it. "
@@ -174,6 +177,10 @@ def test_too_many_failures_exceed_the_threshold_and_the_next_run_without_new_one
     flow.run()
     assert flow.connector.fetched == [f"bad{number}.txt" for number in range(3)]  # tried again
     assert (flow.quality.failed, flow.quality.exceeded, flow.quality.score) == (0, False, 50.0)
+    # A release with another parser tries them once more, while the text of the others stays as it is.
+    with closing(open_parser(Settings(ocr="off", max_text_chars=1_000_000))) as flow.parser:
+        flow.run()
+    assert (flow.quality.failed, flow.quality.exceeded) == (0, False)
 
 
 def test_a_source_that_cannot_be_read_exceeds_the_threshold_in_every_run(flow: PipelineHarness) -> None:

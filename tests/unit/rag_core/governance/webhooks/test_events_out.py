@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import re
 import uuid
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -52,9 +53,9 @@ def test_an_input_that_is_rejected_is_reported_once_with_its_reason(desk: Desk) 
     desk.subscribe("document.rejected")
     entry = quarantine_store.QuarantineEntry("b.pdf", "parse", "PDF_ENCRYPTED", "locked by canary", "t1", "p1")
     skipped = quarantine_store.QuarantineEntry("c.pdf", "parse", "PDF_ENCRYPTED", "", "t1", "p1", skipped=True)
-    for _ in range(2):
+    for failed in (entry, entry, replace(entry, parser_fingerprint="p2")):
         with desk.store.engine.begin() as connection:
-            quarantine_store.record(connection, "acme", "push", 0, "run", [entry, skipped])
+            quarantine_store.record(connection, "acme", "push", 0, "run", [failed, skipped])
     assert desk.deliver() == 1
     assert desk.received[0]["data"] == {
         "tenant": "acme",

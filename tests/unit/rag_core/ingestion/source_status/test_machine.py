@@ -110,6 +110,12 @@ def test_approved_deletions_are_held_no_more_and_their_failed_run_is_no_failure(
     assert not needs_attention(status)
 
 
+def test_a_remedy_names_the_tenant_of_a_source_that_is_not_of_the_default_one() -> None:
+    facts = replace(GOOD, quarantined=2)
+    assert decide(facts, NOW).remedy == "See `rag quarantine list --source handbook`."
+    assert "--source handbook --tenant acme`" in decide(replace(facts, tenant="acme"), NOW).remedy
+
+
 @pytest.mark.parametrize("facts", [GOOD, replace(GOOD, pending=3), replace(GOOD, runs=(RUNNING,)),
                                    Facts("a", "web"), replace(GOOD, paused_at=NOW)])  # fmt: skip
 def test_a_source_that_works_or_was_paused_needs_nobody(facts: Facts) -> None:
