@@ -25,9 +25,10 @@ _DEFINES: Final = re.compile(
 """Asks for a thing by its name: "What is a chunk?". What has an article ("What is the default?") may be of another."""
 _SHORT: Final = 2
 """Content words up to which "this" and "there" are taken to point back: in longer questions they rarely do."""
-_POINTS_BACK_ZH: Final = re.compile(
-    r"它|他们|她们|这个|那个|这些|那些|上述|前者|后者|這個|那個|這些|他們|^\W{0,4}(?:那|还有|另外|還有)|呢\W{0,4}$"
-)
+_POINTS_BACK_ZH: Final = re.compile(r"它|他们|她们|这个|那个|这些|那些|上述|前者|后者|這個|那個|這些|他們")
+_SWITCHES_ZH: Final = re.compile(r"^\W{0,4}(?:那么?|还有|另外|還有)|呢\W{0,4}$")
+_OF_ANOTHER: Final = re.compile(r"^(?:the|this|that|these|those|my|your)\b", re.IGNORECASE)
+"""Begins what is a part of something: "And the default?"."""
 _SHORT_ZH: Final = 4
 """Characters up to which a Chinese question is too short to name what it is about."""
 _CORRECTS: Final = re.compile(
@@ -65,6 +66,18 @@ def carry_over(question: str, earlier: Sequence[Message]) -> StandaloneQuestion:
     return _standalone(_joined(asked, carried), question)
 
 
+def new_subject(question: str) -> str:
+    """Return what a follow-up names instead of the subject before it: "sick leave" of "And sick leave?", "病假" of
+    "那病假呢？"; empty when it points back."""
+    asked = _CORRECTS.sub("", question, count=1)
+    if is_chinese(question):
+        named = _SWITCHES_ZH.sub("", asked).strip(_EDGES)
+        return "" if named == question.strip(_EDGES) or _POINTS_BACK_ZH.search(question) else named
+    named = _CONTINUES.sub("", asked, count=1).strip(_EDGES)
+    switches = named != question.strip(_EDGES) and content_words(named) and not _ASKS.match(named)
+    return named if switches and not _POINTS_BACK.search(named) and not _OF_ANOTHER.search(named) else ""
+
+
 def _standalone(text: str, question: str) -> StandaloneQuestion:
     return StandaloneQuestion(text, StandaloneBy.WORDS if text != question else StandaloneBy.ASKED)
 
@@ -73,7 +86,7 @@ def _continues(question: str) -> bool:
     """Return whether a question depends on the one before it."""
     if is_chinese(question):
         short = len(_LETTERS.findall(question)) <= _SHORT_ZH and not _DEFINES.search(question)
-        return short or bool(_POINTS_BACK_ZH.search(question))
+        return short or bool(_POINTS_BACK_ZH.search(question) or _SWITCHES_ZH.search(question))
     words = content_words(question)
     if _POINTS_BACK.search(question) or not words:
         return True

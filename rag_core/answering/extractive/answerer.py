@@ -8,7 +8,8 @@ rule with three outcomes (`decision`), and each is shown with what stands around
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import zip_longest
 from typing import Final
 
 from rag_core.answering.base import (
@@ -24,7 +25,7 @@ from rag_core.answering.base import (
 )
 from rag_core.answering.citations import Citation, cite
 from rag_core.answering.composing import in_thread
-from rag_core.answering.conversation import carry_over
+from rag_core.answering.conversation import carry_over, new_subject
 from rag_core.answering.evidence import is_chinese
 from rag_core.answering.extractive.decision import SHOWN, decide_outcome
 from rag_core.answering.extractive.pointers import pointed_to
@@ -82,7 +83,8 @@ class Ranking:
 async def rank_passages(question: Question) -> Ranking:
     """Retrieve again where a word was misspelt, compare, and rank. Raises what the question's functions raise."""
     text, hits = await _corrected(question)
-    hits = await _with_previous(question, hits)
+    subject = new_subject(question.follow_up)
+    hits = await (_with_subject(question, subject, hits) if subject else _with_previous(question, hits))
     hits = await _with_openings(question, text, hits)
     passages = [passage_of(hit) for hit in hits]
     asked = await in_thread(lambda: understand(text, [bag(one.searched) for one in passages], question.follow_up))
@@ -129,6 +131,19 @@ async def _corrected(question: Question) -> tuple[str, tuple[SearchHit, ...]]:
     if text == question.text:
         return text, hits
     return text, await question.search(text, ()) or hits
+
+
+async def _with_subject(question: Question, subject: str, hits: tuple[SearchHit, ...]) -> tuple[SearchHit, ...]:
+    """Add the hits for what a follow-up names instead of the subject before it, in turn with those for both.
+
+    Cosines with another text cannot be compared with theirs.
+    """
+    if question.search is None:
+        return hits
+    found = await question.search(subject, ())
+    known = {hit.chunk_id for hit in found}
+    others = (replace(hit, dense=None) for hit in hits if hit.chunk_id not in known)
+    return tuple(hit for pair in zip_longest(found, others) for hit in pair if hit is not None)
 
 
 async def _with_previous(question: Question, hits: tuple[SearchHit, ...]) -> tuple[SearchHit, ...]:

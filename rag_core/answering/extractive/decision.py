@@ -7,7 +7,7 @@ cross-validation (docs/retrieval-answers.md says on what). Two thresholds on it 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import mean
 from typing import Final
 
@@ -16,7 +16,7 @@ from rag_core.answering.evidence import is_chinese
 from rag_core.answering.extractive.question import Asked
 from rag_core.answering.extractive.ranking import Candidate
 from rag_core.answering.extractive.terms import NAMED
-from rag_core.answering.extractive.weights import BY_WORDS, COMPARED
+from rag_core.answering.extractive.weights import BY_WORDS, COMPARED, Evidence
 
 ACROSS: Final = 0.1
 """Correction of MaxSim where question and documents are of different scripts (XQuAD, both directions)."""
@@ -33,13 +33,25 @@ def decide_outcome(asked: Asked, candidates: Sequence[Candidate], threshold: flo
     """
     evidence = COMPARED if candidates[0].matches is not None else BY_WORDS
     shown = range(min(SHOWN, len(candidates)) if evidence is COMPARED else 1)
-    odds = [evidence.odds(features(asked, candidates, at)) - threshold for at in shown]
-    found = [1 / (1 + math.exp(-max(-50.0, min(50.0, one)))) for one in odds]
-    if found[0] >= evidence.answer_from:
+    found = [features(asked, candidates, at) for at in shown]
+    if _probability(evidence, _answering(asked, found[0]), threshold) >= evidence.answer_from:
         return Outcome.ANSWERED
-    if max(found) >= evidence.closest_from or _is_named(asked, candidates):
+    near = max(_probability(evidence, one, threshold) for one in found)
+    if near >= evidence.closest_from or _is_named(asked, candidates):
         return Outcome.CLOSEST_PASSAGES
     return Outcome.NOT_FOUND
+
+
+def _probability(evidence: Evidence, found: Mapping[str, float], threshold: float) -> float:
+    return 1 / (1 + math.exp(-max(-50.0, min(50.0, evidence.odds(found) - threshold))))
+
+
+def _answering(asked: Asked, found: dict[str, float]) -> dict[str, float]:
+    """Return the features of the passage that would be the answer.
+
+    Of a Chinese question only what this passage has is known: some passage has nearly any pair of characters.
+    """
+    return {**found, "known": min(found["known"], found["words"])} if is_chinese(asked.text) else found
 
 
 def features(asked: Asked, candidates: Sequence[Candidate], at: int = 0) -> dict[str, float]:

@@ -10,6 +10,8 @@ from rag_core.answering.extractive.terms import Bag, Term, bag, question_terms
 
 INHERITED: Final = 0.4
 """Weight of a word of an earlier question beside those of the follow-up."""
+OUTWEIGHED: Final = 0.6
+"""Weight of all of them together beside all of the follow-up's own: a new noun counts more than a long old question."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +20,8 @@ class Asked:
 
     text: str
     terms: tuple[Term, ...]
+    own: tuple[Term, ...] = ()
+    """Those of a follow-up itself, without what it inherits."""
 
 
 def understand(text: str, passages: Sequence[Bag], follow_up: str = "") -> Asked:
@@ -26,7 +30,11 @@ def understand(text: str, passages: Sequence[Bag], follow_up: str = "") -> Asked
     Of a `follow_up` its own words count, and those that it inherits less: a new noun is a new subject.
     """
     terms = question_terms(text, passages)
-    if follow_up:
-        own = bag(follow_up)
-        terms = [one if not own.isdisjoint(one.stems) else replace(one, weight=one.weight * INHERITED) for one in terms]
-    return Asked(text, tuple(terms))
+    if not follow_up:
+        return Asked(text, tuple(terms))
+    said = bag(follow_up)
+    own = tuple(one for one in terms if not said.isdisjoint(one.stems))
+    least = sum(one.weight for one in own)
+    most = sum(one.weight for one in terms) - least
+    share = min(INHERITED, OUTWEIGHED * least / most) if least and most else INHERITED
+    return Asked(text, tuple(one if one in own else replace(one, weight=one.weight * share) for one in terms), own)

@@ -75,9 +75,17 @@ def _word_features(passage: Passage, asked: Asked, shown: Bag) -> dict[str, floa
     return {
         "words": coverage(asked.terms, bag(f"{headings}\n{passage.text}")),
         "heading": max(naming(asked.terms, leaf), naming(asked.terms, passage.title)),
-        "previous": float(bool(shown) and len(shown & (own := bag(passage.text))) >= SHOWN_BEFORE * len(own)),
+        "previous": _shown_before(passage, asked, shown),
         "opening": float(passage.ordinal == 0),
     }
+
+
+def _shown_before(passage: Passage, asked: Asked, shown: Bag) -> float:
+    """Return how far a passage of the answer before is what a follow-up may ask of: it has the words that this adds."""
+    words = bag(passage.text)
+    if not shown or len(shown & words) < SHOWN_BEFORE * len(words):
+        return 0.0
+    return coverage(asked.own, words) if asked.own else 1.0
 
 
 def _standard(values: Sequence[float | None], least: float) -> list[float]:

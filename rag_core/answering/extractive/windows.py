@@ -7,6 +7,7 @@ section, as long as the whole stays readable.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -24,6 +25,7 @@ WINDOW_CHARS: Final = 1200
 _CUT: Final = frozenset({BlockKind.CODE, BlockKind.LIST, BlockKind.TABLE, BlockKind.PARAGRAPH, BlockKind.DEFINITIONS})
 """Blocks that a chunk border may cut."""
 _INTRODUCED: Final = frozenset({BlockKind.CODE, BlockKind.LIST, BlockKind.TABLE, BlockKind.DEFINITIONS})
+_ADDRESS: Final = re.compile(r"\W{0,4}https?://\S+")
 _ANNOUNCES: Final = (":", "：")
 
 Relevance = Callable[[int, int, int], float]
@@ -154,7 +156,7 @@ def _grown(reading: Reading, first: int, last: int, at: int, limit: int, taken: 
             left -= size
             first, last = min(first, other[0]), max(last, other[1])
             at_end = first - 1 if step < 0 else last + 1
-    return _without_headings(reading, first, last)
+    return _trimmed(reading, first, last, at)
 
 
 def _adjacent(reading: Reading, other: int, at: int) -> bool:
@@ -184,9 +186,12 @@ def _of_section(reading: Reading, other: int, step: int, at: int) -> bool:
     return path == own if step < 0 else bool(own) and path[: len(own)] == own
 
 
-def _without_headings(reading: Reading, first: int, last: int) -> tuple[int, int]:
-    """The window without a heading at its beginning, which is shown above it, or at its end, where it heads nothing."""
+def _trimmed(reading: Reading, first: int, last: int, at: int) -> tuple[int, int]:
+    """The window without a heading at its beginning, which is shown above it, or at its end, where it heads nothing.
+    Nor does it begin with an address, which belongs to what stands before it."""
     while first < last and reading.positions[first].block.kind is BlockKind.HEADING:
+        first += 1
+    while first < at and _ADDRESS.fullmatch(reading.text(reading.positions[first])):
         first += 1
     while last > first and reading.positions[last].block.kind is BlockKind.HEADING:
         last -= 1

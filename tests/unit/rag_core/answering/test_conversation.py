@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rag_core.answering import Message, Role, StandaloneBy, carry_over
+from rag_core.answering.conversation import new_subject
 
 
 def user(*texts: str) -> list[Message]:
@@ -59,3 +60,25 @@ def test_only_what_the_user_asked_is_carried_and_never_much() -> None:
     long = user("Compare " + " ".join(f"word{number}" for number in range(10_000)))
     assert len(carry_over("Why?", long).text) < 400
     assert carry_over("it " * 2000, user("?" * 20_000, "！" * 20_000)).text
+
+
+@pytest.mark.parametrize(
+    ("follow_up", "subject"),
+    [
+        ("And sick leave?", "sick leave"),
+        ("What about contractors?", "contractors"),
+        ("No, I meant sick leave", "sick leave"),
+        ("那病假呢？", "病假"),
+        ("硬盘空间呢？", "硬盘空间"),
+        ("不，我是说 RAID 5", "RAID 5"),
+        ("And its default?", ""),
+        ("And the default?", ""),
+        ("And how do I remove it?", ""),
+        ("And when do they end?", ""),
+        ("Why?", ""),
+        ("它有多长？", ""),
+        ("那个呢？", ""),
+    ],
+)
+def test_a_follow_up_may_name_a_subject_of_its_own(follow_up: str, subject: str) -> None:
+    assert new_subject(follow_up) == subject

@@ -435,6 +435,49 @@ async def test_the_new_noun_of_a_follow_up_outweighs_what_it_inherits() -> None:
     assert outcome.excerpts[0].heading_path == ("Handbook", "Sick leave")
 
 
+async def test_what_a_follow_up_names_is_searched_by_itself() -> None:
+    """A long question before it has many more words, which a search for both is drawn to."""
+    hits = corpus("# 手册\n\n## 逻辑卷\n\n用命令创建一个逻辑卷。\n\n## 阵列\n\n磁盘阵列用另一个命令。\n", tokens=12)
+    (volume,), (array,) = ([one for one in hits if word in one.payload.text] for word in ("创建", "磁盘"))
+    volume = replace(volume, dense=0.95)
+
+    async def search(text: str, locators: Sequence[str]) -> tuple[SearchHit, ...]:
+        return (array,) if text == "磁盘阵列" else (volume,)
+
+    asked = Question(
+        "那磁盘阵列呢？（怎么用命令创建一个逻辑卷）",
+        (volume, array),
+        compare=Compares("一个"),
+        search=search,
+        follow_up="那磁盘阵列呢？",
+        previous="手册 > 逻辑卷\n\n用命令创建一个逻辑卷。 [1]",
+    )
+    shown = await decide(asked)
+    assert isinstance(shown, Answered)
+    assert shown.excerpts[0].heading_path == ("手册", "阵列")
+
+
+async def test_an_answer_does_not_begin_with_the_address_that_ends_what_stands_before_it() -> None:
+    page = "# Guide\n\n## Teams\n\nSee the list of teams.\n\n→ https://example.org/teams\n\nThe database holds names.\n"
+    shown = await decide(Question("What does the database hold?", corpus(page), compare=Compares("database holds")))
+    assert isinstance(shown, Answered)
+    assert "https" in shown.excerpts[0].text  # the whole section is short enough
+    long = page.replace("teams.", "teams. " + "They change. " * 100)
+    shown = await decide(Question("What does the database hold?", corpus(long), compare=Compares("database holds")))
+    assert isinstance(shown, Answered)
+    assert shown.excerpts[0].text.startswith("The database holds names.")
+
+
+async def test_a_chinese_question_is_answered_by_a_passage_that_has_its_words() -> None:
+    hits = corpus("# 手册\n\n## 网络\n\n服务器从网络得到地址。\n\n## 安装\n\n安装从光盘开始。\n", tokens=12)
+    near = Compares("服务器从网络")
+    sure = await decide(Question("服务器怎么得到地址？", hits, compare=near))
+    half = await decide(Question("服务器怎么安装光盘？", hits, compare=near))
+    assert isinstance(sure, Answered)
+    assert isinstance(half, Answered)
+    assert (sure.outcome, half.outcome) == (Outcome.ANSWERED, Outcome.CLOSEST_PASSAGES)
+
+
 async def test_a_follow_up_is_answered_from_the_section_that_was_shown_before() -> None:
     hits = corpus(LEAVE, tokens=24)
     shown = next(one for one in hits if "laptop" in one.payload.text)
