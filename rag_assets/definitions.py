@@ -13,6 +13,7 @@ import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 from dagster.components.core.component_tree import ComponentTree
@@ -66,7 +67,7 @@ def build_definitions(settings: Settings, *, job: str = "") -> dg.Definitions:
     ]
     parts = (project, *sources, dg.Definitions(sensors=sensors), resources)
     defs = dg.Definitions.merge(*parts)
-    return _with_lineage(_with_policy(_with_sources(defs), settings), own or files.sources)
+    return _each_alone(_with_lineage(_with_policy(_with_sources(defs), settings), own or files.sources))
 
 
 def _project() -> dg.Definitions:
@@ -76,8 +77,23 @@ def _project() -> dg.Definitions:
 
 def _with_sources(defs: dg.Definitions) -> dg.Definitions:
     """The same, whose assets name the code that they are made by."""
+    return _with_assets(defs, dg.with_source_code_references([*(defs.assets or [])]))
+
+
+def _each_alone(defs: dg.Definitions) -> dg.Definitions:
+    """The same, whose external assets are a definition each.
+
+    Dagster puts specs into one definition, which every job that reads one of them holds as a whole: with a thousand
+    sources a million nodes.
+    """
+    specs = {one.key: one for one in defs.assets or () if isinstance(one, dg.AssetSpec)}  # modules may share one
+    made = [one for one in defs.assets or () if not isinstance(one, dg.AssetSpec)]
+    return _with_assets(defs, [*made, *(dg.AssetsDefinition(specs=[spec]) for spec in specs.values())])
+
+
+def _with_assets(defs: dg.Definitions, assets: Sequence[Any]) -> dg.Definitions:
     fields = {name: getattr(defs, name) for name in inspect.signature(dg.Definitions).parameters}
-    return dg.Definitions(**fields | {"assets": dg.with_source_code_references([*(defs.assets or [])])})
+    return dg.Definitions(**fields | {"assets": assets})
 
 
 def _with_policy(defs: dg.Definitions, settings: Settings) -> dg.Definitions:

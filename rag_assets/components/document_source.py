@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from rag_assets.components.kafka_source import kafka_definitions
 from rag_assets.defs.sources.assets import source_assets
-from rag_assets.defs.sources.checks import quality_checks, run_checks
+from rag_assets.defs.sources.checks import run_checks
 from rag_assets.defs.sources.jobs import sync_job
 from rag_assets.defs.sources.schedules import reconcile_schedule
 from rag_assets.defs.sources.sensors import change_switch
@@ -43,7 +43,7 @@ class DocumentSource(dg.Component):
         sensor, schedule = change_switch(config, job), reconcile_schedule(config, job)
         return dg.Definitions(
             assets=[upstream_spec(config, self.file), source_assets(config, self.file)],
-            asset_checks=[run_checks(config), quality_checks(config)],
+            asset_checks=[run_checks(config)],
             jobs=[job],
             sensors=[sensor] if sensor else [],
             schedules=[schedule] if schedule else [],

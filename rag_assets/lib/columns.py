@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from functools import cache
 
 import dagster as dg
 from sqlalchemy.dialects import postgresql
@@ -45,8 +46,9 @@ _DESCRIPTIONS = {
 """Descriptions of columns without a comment in their table."""
 
 
+@cache
 def column_schema(stage: str) -> dg.TableSchema:
-    """The columns of a stage's table; for the index the payload of a point."""
+    """The columns of a stage's table; for the index the payload of a point. All sources share it."""
     if stage == "index":
         return dg.TableSchema(
             [dg.TableColumn(field.name, str(field.type), _DESCRIPTIONS[field.name]) for field in fields(Payload)]

@@ -30,24 +30,31 @@ _DESCRIPTIONS = {
     "deletion_guard": "No deletions wait for an operator (`rag source approve-deletions`).",
     "document_budget": "No new document was left out because the tenant may store no more (`rag budget show`).",
 }
+_QUALITY_DESCRIPTIONS = {
+    "quality": "No source rule of severity `error` fired; those that warn are in the metadata.",
+    "poison_rate": "No more inputs went to quarantine in this run than the source allows.",
+}
 _PARITY = "The active generation has as many points of this source as the rows say."
 
 
 def run_checks(config: SourceConfig) -> dg.AssetChecksDefinition:
-    """The checks of one source's index asset, computed together: four blocking, `index_parity` a warning."""
+    """The checks of one source's index asset, computed together, because each step of each source costs memory: six
+    blocking, `index_parity` a warning."""
     key, shards = asset_key(config, "index"), partitions(config)
     blocking = [
         dg.AssetCheckSpec(name, asset=key, description=description, blocking=True, partitions_def=shards)
-        for name, description in _DESCRIPTIONS.items()
+        for name, description in {**_DESCRIPTIONS, **_QUALITY_DESCRIPTIONS}.items()
     ]
     parity = dg.AssetCheckSpec("index_parity", asset=key, description=_PARITY, partitions_def=shards)
 
-    @dg.multi_asset_check(name=f"{config.key}__index__run_checks", specs=[*blocking, parity], retry_policy=RETRY)
+    @dg.multi_asset_check(name=f"{config.key}__index__checks", specs=[*blocking, parity], retry_policy=RETRY)
     def checks(
         context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]
     ) -> Iterator[dg.AssetCheckResult]:
         with typed_failures():
-            yield from evaluate(pipeline, scope_of(config, context), key)
+            scope = scope_of(config, context)
+            yield from evaluate(pipeline, scope, key)
+            yield from _quality(pipeline, config, scope, key)
 
     return checks
 
@@ -142,12 +149,6 @@ def _parity_result(key: dg.AssetKey, *, passed: bool, note: str, **counts: int) 
 # The quality of a source in Dagster: a score that the UI plots over the runs, and two checks.
 
 
-_QUALITY_DESCRIPTIONS = {
-    "quality": "No source rule of severity `error` fired; those that warn are in the metadata.",
-    "poison_rate": "No more inputs went to quarantine in this run than the source allows.",
-}
-
-
 def assess_pipeline(pipeline: Pipeline, scope: Scope) -> Assessment:
     """Assess a shard with the fingerprints of this installation's chunker and embedder."""
     embedder = pipeline.embedder
@@ -166,28 +167,13 @@ def quality_metadata(found: Assessment) -> dict[str, Any]:
     return {"quality_score": found.score, "quality_failed": found.failed, **fired}
 
 
-def quality_checks(config: SourceConfig) -> dg.AssetChecksDefinition:
-    """`quality` and `poison_rate` on the index asset of one source, both blocking."""
-    key, shards = asset_key(config, "index"), partitions(config)
-    specs = [
-        dg.AssetCheckSpec(name, asset=key, description=description, blocking=True, partitions_def=shards)
-        for name, description in _QUALITY_DESCRIPTIONS.items()
-    ]
-
-    @dg.multi_asset_check(name=f"{config.key}__index__quality_checks", specs=specs, retry_policy=RETRY)
-    def checks(
-        context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]
-    ) -> Iterator[dg.AssetCheckResult]:
-        with typed_failures():
-            scope = scope_of(config, context)
-            with pipeline.store.engine.connect() as connection:
-                shard = (scope.source.tenant, scope.source.name, scope.shard)
-                found = quality.of_run(connection, shard, scope.run_id)
-            found = found or assess_pipeline(pipeline, scope)
-            refused = sample_store.quarantined(pipeline.store, scope, SAMPLE) if found.failed else []
-            yield from evaluate_quality(found, key, config.quality.policy, refused)
-
-    return checks
+def _quality(pipeline: Pipeline, config: SourceConfig, scope: Scope, key: dg.AssetKey) -> Iterator[dg.AssetCheckResult]:
+    with pipeline.store.engine.connect() as connection:
+        shard = (scope.source.tenant, scope.source.name, scope.shard)
+        found = quality.of_run(connection, shard, scope.run_id)
+    found = found or assess_pipeline(pipeline, scope)
+    refused = sample_store.quarantined(pipeline.store, scope, SAMPLE) if found.failed else []
+    yield from evaluate_quality(found, key, config.quality.policy, refused)
 
 
 def evaluate_quality(

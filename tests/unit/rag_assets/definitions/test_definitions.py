@@ -96,6 +96,16 @@ def test_a_run_of_a_source_loads_no_other_source(settings_with_sources: Settings
     assert of_none.has_job("handbook_sync"), "a run that is no source's may need any of them"
 
 
+def test_the_job_of_a_source_holds_nothing_of_the_others(
+    settings_with_sources: Settings, write_source: WriteSource
+) -> None:
+    """With a thousand sources it would be a thousand nodes in each of a thousand jobs."""
+    write_source("a.yaml", name="handbook")
+    write_source("b.yaml", name="big-wiki")
+    job = build_definitions(settings_with_sources).get_repository_def().get_job("handbook_sync")
+    assert {key.path[0] for key in job.asset_layer.asset_graph.get_all_asset_keys()} == {"handbook"}
+
+
 def test_the_definitions_load_without_what_only_a_run_needs() -> None:
     needless = {"polars", "pandera", "pandas", "onnxruntime", "confluent_kafka"}
     code = f"import sys, rag_assets.definitions; print({needless!r} & sys.modules.keys())"
