@@ -48,7 +48,7 @@ def command_of(settings: Settings, role: str) -> list[str]:
         case "dagster-webserver":
             return [*python, "rag_assets.webserver", workspace]
         case "dagster-daemon":
-            return [*python, "dagster._daemon", "run", "-w", workspace]
+            return [*python, "rag_assets.daemon", "run", "-w", workspace]
         case "stream":
             return [*python, "rag_assets.stream_worker"]
         case "deployer":

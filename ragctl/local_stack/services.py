@@ -247,7 +247,7 @@ def _dagster(settings: Settings, data_dir: DataDir) -> list[Service]:
     )
     daemon = Service(
         name="dagster-daemon",
-        command=_python("dagster._daemon", "run", "-w", workspace),
+        command=_python("rag_assets.daemon", "run", "-w", workspace),
         probe=probes.graphql(f"{url}/graphql", _DAEMONS, daemons_health),
         needs=("migrate",),
         waits=(*waits, code_server),

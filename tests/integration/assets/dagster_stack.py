@@ -61,7 +61,7 @@ def running(settings: Settings, **more: str) -> Iterator[None]:
     port = str(settings.code_location_port)
     code = ["api", "grpc", "-h", "127.0.0.1", "-p", port, "-m", "rag_assets.definitions", "--location-name", "rag"]
     workspace = str(settings.dagster_home / "workspace.yaml")
-    commands = (["-m", "dagster", *code], ["-m", "dagster._daemon", "run", "-w", workspace])
+    commands = (["-m", "dagster", *code], ["-m", "rag_assets.daemon", "run", "-w", workspace])
     processes = [
         subprocess.Popen([sys.executable, *command], env=env, preexec_fn=die_with_parent) for command in commands
     ]
