@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, Self
 
 from dagster_postgres.storage import DagsterPostgresStorage
@@ -16,7 +17,8 @@ _KEPT = 3
 _RECYCLE_SECONDS = 3600
 _MAX_OVERFLOW = 20
 """Further connections of threads that work at once; they are closed after use."""
-
+_STATES = 10_000
+"""States that are remembered; a source has two."""
 
 _lock = threading.Lock()
 _kept: dict[str, Any] = {}
@@ -41,11 +43,11 @@ _found: set[tuple[object, ...]] = set()
 
 
 class PostgresStorage(DagsterPostgresStorage):
-    """Keeps connections open in each process.
+    """Keeps connections open in each process, and the states of sensors and schedules that it has read.
 
     Left to itself Dagster opens one for each event, query and tick, and looks for its tables before most of them: half
     of what its daemon did at rest. It does not check a kept connection before it uses it: after a restart of the
-    database the first calls failed.
+    database the first calls failed. And it reads the states of all sensors and schedules every five seconds.
     """
 
     def __init__(self, url: str, create: bool = True, **options: Any) -> None:
@@ -65,6 +67,7 @@ class PostgresStorage(DagsterPostgresStorage):
             for part in parts:
                 part._engine = _kept[url]
                 _remember_schema(part, url)
+        _remember_states(self._schedule_storage)
 
     @classmethod
     def from_config_value(cls, inst_data: Any, config_value: Any) -> Self:
@@ -86,6 +89,17 @@ def _remember_schema(part: Any, url: str) -> None:
     for name in _SCHEMA_QUESTIONS:
         if hasattr(part, name):
             setattr(part, name, _remembered(getattr(part, name), (url, type(part), name)))
+
+
+def _remember_states(part: Any) -> None:
+    part._deserialize_rows = lambda rows, as_type: [_state(type(part), row[0], as_type) for row in rows]
+
+
+@lru_cache(maxsize=_STATES)
+def _state(storage: Any, body: str, as_type: type) -> object:
+    """Make a state from its text, once in this process: each evaluation of a sensor opens a storage of its own."""
+    [state] = storage._deserialize_rows(None, [(body,)], as_type)
+    return state
 
 
 def _remembered(ask: Callable[..., bool], question: tuple[object, ...]) -> Callable[..., bool]:

@@ -13,6 +13,8 @@ import dagster as dg
 import psycopg
 import pytest
 import yaml
+from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteInstigatorOrigin, RemoteRepositoryOrigin
+from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus, InstigatorType
 
 from rag_assets.instance import render_dagster_yaml
 from rag_core.settings import Settings
@@ -53,6 +55,21 @@ def test_connections_are_kept_and_the_first_calls_after_a_restart_of_the_databas
             ).fetchone()
             assert ended == (connections,)
         _read(instance)
+
+
+def test_the_state_of_a_sensor_is_read_again_only_when_it_has_changed(instance: dg.DagsterInstance) -> None:
+    repository = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("rag"), "__repository__")
+    origin = RemoteInstigatorOrigin(repository, "handbook_changes")
+    off = InstigatorState(origin, InstigatorType.SENSOR, InstigatorStatus.STOPPED, None)
+    instance.add_instigator_state(off)
+    [first] = instance.all_instigator_state()
+    with dg.DagsterInstance.from_ref(instance.get_ref()) as another:  # as each evaluation of a sensor opens one
+        [second] = another.all_instigator_state()
+    assert first == off
+    assert second is first
+    instance.update_instigator_state(off.with_status(InstigatorStatus.RUNNING))
+    [third] = instance.all_instigator_state()
+    assert third.status is InstigatorStatus.RUNNING
 
 
 def _read(instance: dg.DagsterInstance) -> None:
