@@ -23,7 +23,7 @@ from rag_core.ingestion.source_status import observable_store
 
 NAME = "source_changes"
 """The sensor that starts the runs of all listed sources."""
-SWITCH_SECONDS = 3600
+SWITCH_SECONDS = 86_400
 RETRY_FIRST_SECONDS = 60
 RETRY_LAST_SECONDS = 3600
 _HISTORY = 8

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from rag_assets.config import load_sources
 from rag_assets.connectors import open_connector
 from rag_assets.defs.alerts.sensors import evaluate
 from rag_assets.defs.sources.sensors import evaluate as look
+from rag_assets.defs.sources.states import record
 from rag_assets.resources import PIPELINE
 from rag_assets.version_tags import CHANGES, LISTING_TAG, current_version_tag
 from rag_core.ingestion.alerts import Alert
@@ -59,7 +61,16 @@ def materialization(result: dg.ExecuteInProcessResult, stage: str) -> dg.AssetMa
     return event
 
 
-def test_the_source_of_the_how_to_runs_follows_changes_and_alerts(chain: Chain, tmp_path: Path) -> None:
+@pytest.fixture
+def lasting(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    """An instance that knows which sensors are on, which one in memory does not."""
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        yield instance
+
+
+def test_the_source_of_the_how_to_runs_follows_changes_and_alerts(
+    chain: Chain, lasting: dg.DagsterInstance, tmp_path: Path
+) -> None:
     database, document = _guide(tmp_path / "articles.db")
     folder = chain.settings.effective_sources_dir
     folder.mkdir(parents=True)
@@ -73,9 +84,11 @@ def test_the_source_of_the_how_to_runs_follows_changes_and_alerts(chain: Chain, 
         return job.execute_in_process(instance=chain.instance, tags=tags, raise_on_error=False)
 
     def alerts() -> list[tuple[str, bool]]:
+        record(chain.pipeline.store, chain.instance, [config])
         evaluate(chain.pipeline.store, chain.instance, [config], [notifier])
         return notifier.take()
 
+    chain.instance = lasting
     first = run()
     assert first.success
     event = materialization(first, "index")
