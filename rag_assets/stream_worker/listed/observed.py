@@ -100,14 +100,22 @@ class ObservedSource:
         """Return whether to look at it now."""
         return not self.working and (self.due <= now or (self.changed and self.rest_until <= now))
 
-    def configure(self, config: SourceConfig, newest_run: ObservableSource) -> None:
-        """Take the configuration and the newest run as they are now."""
+    @property
+    def next_look(self) -> float:
+        """When it is to be looked at next, unless it reports a change before."""
+        return min(self.due, self.rest_until) if self.changed else self.due
+
+    def configure(self, config: SourceConfig, newest_run: ObservableSource) -> bool:
+        """Take the configuration and the newest run as they are now; returns whether it is another."""
+        if config == self.config and newest_run == self.newest_run:
+            return False
         if config != self.config:
             self.config, self.changed, self.left_until = config, True, 0.0
         if newest_run != self.newest_run:
             if newest_run.failed:
                 self.failed_for = self.tag, self.reason
             self.newest_run, self.due = newest_run, 0.0
+        return True
 
     def look(self, dependencies: StageDependencies) -> None:
         """Look at the source, bring in what has changed, and set when it is due again. Raises nothing of a source."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import asdict
+from heapq import heappop, heappush
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +96,12 @@ class SourceObserver:
         self._files: object = None
         self._left: dict[SourceName, float] = {}
         """Sources that are left to runs, and until when."""
+        self._agenda: list[tuple[float, SourceName]] = []
+        """A heap of when sources are to be looked at, so that nothing goes through all of them for each look."""
+        self._moved: deque[ObservedSource] = deque()
+        """Sources whose next look is at another time than the agenda says; any thread adds to them."""
+        self._ready: dict[SourceName, ObservedSource] = {}
+        """Sources that are due or worked on."""
         self._served: dict[str, float] = {}
         """Time of the last look at a source of each tenant: the tenant that has waited longest is next."""
         self._wake = threading.Event()
@@ -165,8 +173,12 @@ class SourceObserver:
         return mounted and left < time.monotonic()
 
     def _take(self, name: SourceName, newest_run: ObservableSource) -> None:
-        config = self._configs[name]
-        self._sources.setdefault(name, ObservedSource(config, newest_run)).configure(config, newest_run)
+        config, one = self._configs[name], self._sources.get(name)
+        if one is None:
+            one = self._sources[name] = ObservedSource(config, newest_run)
+            self._moved.append(one)
+        elif one.configure(config, newest_run):
+            self._moved.append(one)
 
     def _read_files(self) -> None:
         folder = self._settings.effective_sources_dir
@@ -180,12 +192,29 @@ class SourceObserver:
             self._files_changed.set()
         elif one is not None:
             one.changed = True
+            self._moved.append(one)
         self._wake.set()
 
     def _start_due(self, pool: ThreadPoolExecutor, resources: ObserverDependencies, threads: int) -> None:
-        while (one := next_due(self.sources, self._served, threads, time.monotonic())) is not None:
+        now = time.monotonic()
+        self._collect_due(now)
+        while (one := next_due(self._ready.values(), self._served, threads, now)) is not None:
             one.working, self._served[one.config.tenant] = True, time.monotonic()
             pool.submit(self._look, one, resources)
+
+    def _collect_due(self, now: float) -> None:
+        while self._moved:
+            one = self._moved.popleft()
+            if one.working:
+                continue  # it is added again at the end
+            if self._ready.get(one.name) is one:
+                del self._ready[one.name]
+            if (current := self._sources.get(one.name)) is not None:
+                heappush(self._agenda, (current.next_look, current.name))
+        while self._agenda and self._agenda[0][0] <= now:
+            due = self._sources.get(heappop(self._agenda)[1])
+            if due is not None and due.name not in self._ready and due.is_due(now):  # it may have another time since
+                self._ready[due.name] = due
 
     def _look(self, one: ObservedSource, resources: ObserverDependencies) -> None:
         before = one.wanted
@@ -193,15 +222,15 @@ class SourceObserver:
             one.look(resources)
         finally:
             one.working = False
+            self._moved.append(one)
             self._wake.set()
         if one.wanted not in (before, None):
             self._on_wanted()
 
     def _pause(self, refresh: float) -> float:
-        now = time.monotonic()
         # What is due already waits for a thread, whose end wakes this one.
-        times = (at for one in self.sources for at in (one.due, one.rest_until) if not one.working and at > now)
-        return max(0.0, min(_STOP_SECONDS, refresh - now, min(times, default=refresh) - now))
+        first = self._agenda[0][0] if self._agenda else refresh
+        return max(0.0, min(_STOP_SECONDS, min(first, refresh) - time.monotonic()))
 
 
 def next_due(
@@ -231,6 +260,8 @@ def _roots(configs: Mapping[SourceName, SourceConfig]) -> dict[SourceName, str]:
 
 def _file_states(folder: Path) -> object:
     try:
-        return sorted((path.name, path.stat().st_mtime_ns, path.stat().st_size) for path in folder.iterdir())
+        with os.scandir(folder) as entries:
+            states = [(entry.name, entry.stat()) for entry in entries]
+        return sorted((name, state.st_mtime_ns, state.st_size) for name, state in states)
     except OSError:
         return None
