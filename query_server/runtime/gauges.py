@@ -50,6 +50,7 @@ class SourceGauges:
     def __init__(self, store: LazyStore, metrics: Metrics) -> None:
         self._store = store
         self._metrics = metrics
+        self._shown: Readings | None = None
         self.poller = Poller("source gauges", self._read, self._set, seconds=INTERVAL_SECONDS, share=MAX_SHARE)
 
     def _read(self) -> Readings:
@@ -64,8 +65,11 @@ class SourceGauges:
             )
 
     def _set(self, found: Readings) -> None:
-        """Sources that are gone lose their series."""
-        metrics = self._metrics
+        """Sources that are gone lose their series. What is shown is not set again: a thousand sources have 13,000 series,
+        which answers would wait for."""
+        if found == self._shown:
+            return
+        metrics, self._shown = self._metrics, found
         for gauge in (
             metrics.source_quality,
             metrics.source_failed,

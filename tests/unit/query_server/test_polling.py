@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 from query_server.auth.revocations import READ_SECONDS, PendingRevocationCache
 from query_server.runtime.blocking import BlockingPool
 from query_server.runtime.dependencies import LazyStore
-from query_server.runtime.gauges import Freshness
+from query_server.runtime.gauges import Freshness, SourceGauges
 from query_server.runtime.metrics import Metrics
 from query_server.runtime.polling import BackgroundTasks, Poller, RevocationListener
 from rag_core.content.streams import PushedChange
@@ -300,3 +300,29 @@ async def test_without_its_database_a_server_claims_no_freshness() -> None:
     freshness = Freshness(LazyStore(no_store), Metrics(), seconds=1)
     await freshness.poller.refresh()
     assert freshness.as_of("acme") is None
+
+
+async def test_gauges_of_sources_follow_what_changed_and_are_not_made_again_while_nothing_does(store: Store) -> None:
+    metrics = Metrics()
+    gauges = SourceGauges(LazyStore(lambda: store), metrics)
+
+    def execute(statement: str) -> None:
+        with store.engine.begin() as connection:
+            connection.execute(text(statement))
+
+    def shown() -> dict[str, float]:
+        [held] = metrics.source_held.collect()
+        return {sample.labels["source"]: sample.value for sample in held.samples}
+
+    execute("INSERT INTO rag.sources (tenant, name, kind) VALUES ('acme', 'handbook', 'folder')")
+    await gauges.poller.refresh()
+    series = metrics.source_held.labels("handbook")
+    await gauges.poller.refresh()
+    assert shown() == {"handbook": 0}
+    assert metrics.source_held.labels("handbook") is series
+    execute("INSERT INTO rag.sources (tenant, name, kind) VALUES ('acme', 'wiki', 'folder')")
+    await gauges.poller.refresh()
+    assert shown() == {"handbook": 0, "wiki": 0}
+    execute("DELETE FROM rag.sources WHERE name = 'handbook'")
+    await gauges.poller.refresh()
+    assert shown() == {"wiki": 0}
