@@ -21,7 +21,7 @@ def main() -> None:
 
 def load_when_changed() -> None:
     """Have this process load definitions again when there is a reason, and not whenever it is time to."""
-    workspace = controller.WorkspaceProcessContext
+    workspace = controller.WorkspaceProcessContext  # type: ignore[attr-defined]  # what its workspace is made of
     load = workspace.refresh_workspace
 
     def refresh_workspace(self: Any) -> None:

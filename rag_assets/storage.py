@@ -92,7 +92,7 @@ def _remember_schema(part: Any, url: str) -> None:
 
 
 def _remember_states(part: Any) -> None:
-    part._deserialize_rows = lambda rows, as_type: [_state(type(part), row[0], as_type) for row in rows]
+    part._deserialize_rows = lambda rows, as_type: [_state(part.__class__, row[0], as_type) for row in rows]
 
 
 @lru_cache(maxsize=_STATES)

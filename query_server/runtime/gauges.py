@@ -65,8 +65,8 @@ class SourceGauges:
             )
 
     def _set(self, found: Readings) -> None:
-        """Sources that are gone lose their series. What is shown is not set again: a thousand sources have 13,000 series,
-        which answers would wait for."""
+        """Sources that are gone lose their series. What is shown is not set again: answers would wait for the thirteen
+        thousand series of a thousand sources."""
         if found == self._shown:
             return
         metrics, self._shown = self._metrics, found

@@ -102,7 +102,7 @@ class ObservedSource:
 
     @property
     def next_look(self) -> float:
-        """When it is to be looked at next, unless it reports a change before."""
+        """The time of the next look, unless it reports a change before."""
         return min(self.due, self.rest_until) if self.changed else self.due
 
     def configure(self, config: SourceConfig, newest_run: ObservableSource) -> bool:

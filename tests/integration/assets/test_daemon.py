@@ -37,7 +37,9 @@ def _load_time(workspace: WorkspaceProcessContext) -> float:
 
 def _jobs(workspace: WorkspaceProcessContext) -> list[str]:
     location = workspace.get_current_workspace().code_location_entries["rag"].code_location
-    return [] if location is None else sorted(job.name for job in location.get_repository("__repository__").get_all_jobs())
+    return (
+        [] if location is None else sorted(job.name for job in location.get_repository("__repository__").get_all_jobs())
+    )
 
 
 @pytest.mark.filterwarnings("ignore:Error loading repository location")
