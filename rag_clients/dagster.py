@@ -170,14 +170,18 @@ class DagsterClient:
         return [item for item in found if self._sees(source_of(item.job))]
 
     def automations_of(self, source: str) -> list[Automation]:
-        """The sensors and schedules of one source, by name; none when Dagster does not know it."""
+        """The change sensor and the schedules of one source, by name; none when Dagster does not know it.
+
+        The sensor that starts the runs of all sources is not among them.
+        """
         if not self._sees(source):
             return []
         found = self._query(documents.AUTOMATIONS_OF, job={**self._repository(), "pipelineName": job_of(source)})["job"]
         if found["__typename"] == "PipelineNotFoundError":
             return []
         job = self._done(found)
-        return answers.to_automations(job["sensors"], job["schedules"])
+        own = [item for item in job["sensors"] if item["name"] == f"{source}_changes"]
+        return answers.to_automations(own, job["schedules"])
 
     def launch(
         self, source: str, *, shards: int = 1, stages: Sequence[str] = (), tags: Mapping[str, str] | None = None

@@ -145,7 +145,7 @@ def to_automations(sensors: list[dict[str, Any]], schedules: list[dict[str, Any]
 
 def _sensor(item: dict[str, Any]) -> Automation:
     jobs = [target["pipelineName"] for target in item.get("targets") or ()]
-    return _automation(item, "sensor", jobs[0] if jobs else "", item["sensorState"], item.get("nextTick"))
+    return _automation(item, "sensor", jobs[0] if len(jobs) == 1 else "", item["sensorState"], item.get("nextTick"))
 
 
 def _schedule(item: dict[str, Any]) -> Automation:

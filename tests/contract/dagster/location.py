@@ -43,11 +43,20 @@ def docs_changes() -> dg.SkipReason:
 docs_sync = dg.define_asset_job(
     "docs_sync", selection=dg.AssetSelection.key_prefixes("docs"), tags={"rag/tenant": "acme"}
 )
+reports_sync = dg.define_asset_job("reports_sync", selection=dg.AssetSelection.key_prefixes("docs"))
+
+
+@dg.sensor(jobs=[docs_sync, reports_sync])
+def source_changes() -> dg.SkipReason:
+    """As the platform has one for all sources."""
+    return dg.SkipReason("nothing changed")
+
+
 defs = dg.Definitions(
     assets=[stage(name, before) for name, before in zip(STAGES, (None, *STAGES), strict=False)],
     asset_checks=[accounted],
-    jobs=[docs_sync],
-    sensors=[docs_changes],
+    jobs=[docs_sync, reports_sync],
+    sensors=[docs_changes, source_changes],
     schedules=[dg.ScheduleDefinition(name="docs_daily", job=docs_sync, cron_schedule="0 3 * * *")],
     executor=dg.in_process_executor,  # as the platform's own: no process for each step
 )
