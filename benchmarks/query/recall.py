@@ -11,7 +11,7 @@ from benchmarks.query.load import questions
 from benchmarks.query.systems import TOP_K, System
 from rag_core.content.embedding import Embedder, Vectors
 
-QUESTIONS = 100
+QUESTIONS = 300
 Nearest = Mapping[str, frozenset[str]]
 """The texts of the `TOP_K` nearest chunks of each question."""
 

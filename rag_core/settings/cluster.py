@@ -41,10 +41,10 @@ class QdrantSettings(BaseModel):
     )
     qdrant_hnsw_m: int = Field(32, ge=4, le=128, description="Links of a point in the search graph.")
     qdrant_hnsw_ef_construct: int = Field(
-        200, ge=4, le=2000, description="Candidates considered while a point is linked into the graph."
+        400, ge=4, le=2000, description="Candidates considered while a point is linked into the graph."
     )
     qdrant_hnsw_ef: int | None = Field(
-        256, ge=4, le=10_000, description="Candidates considered by a dense search; unset: the server's choice."
+        384, ge=4, le=10_000, description="Candidates considered by a dense search; unset: the server's choice."
     )
     qdrant_write_points: int = Field(
         256, ge=1, le=10_000, description="Points of one write operation on a Qdrant server at most."

@@ -211,9 +211,9 @@ def test_both_engines_have_the_same_search_graph_by_default(server: Server) -> N
 @pytest.mark.parametrize(
     ("has", "builds"),
     [
-        ({"m": 32, "ef_construct": 200, "quantized": True}, False),
-        ({"m": 16, "ef_construct": 200, "quantized": True}, True),
-        ({"m": 32, "ef_construct": 200, "quantized": False}, True),
+        ({"m": 32, "ef_construct": 400, "quantized": True}, False),
+        ({"m": 16, "ef_construct": 400, "quantized": True}, True),
+        ({"m": 32, "ef_construct": 400, "quantized": False}, True),
     ],
 )
 def test_a_collection_of_other_settings_gets_a_graph_of_these_from_its_vectors(
@@ -225,7 +225,7 @@ def test_a_collection_of_other_settings_gets_a_graph_of_these_from_its_vectors(
     QdrantIndex(server, layout=QdrantLayout(before)).create(GenerationSpec("g1", 4, "e", "c"))
     assert QdrantIndex(server).differences("g1") == []
     graph = server.changed.get("hnsw_config")
-    assert ((graph.m, graph.ef_construct) if graph else None) == ((32, 200) if builds else None)
+    assert ((graph.m, graph.ef_construct) if graph else None) == ((32, 400) if builds else None)
     assert isinstance(server.changed.get("quantization_config"), models.ScalarQuantization) is builds
 
 
