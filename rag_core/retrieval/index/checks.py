@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import uuid
 from collections.abc import Sequence
@@ -61,10 +62,11 @@ def check_vector(vector: Vectors, dimensions: int) -> None:
     if vector.shape != (dimensions,):
         got = vector.shape[0] if vector.ndim == 1 else "x".join(map(str, vector.shape))
         raise InvalidInput(Reason.VECTOR_DIM, f"vector: expected {dimensions} dimensions, got {got}")
-    if not np.isfinite(vector).all():
-        raise InvalidInput(Reason.VECTOR_NOT_FINITE, "vector: has a value that is not finite")
     # In float64, because the square of a small float32 underflows and of a large one overflows.
-    norm = float(np.linalg.norm(vector.astype(np.float64)))
+    wide = vector.astype(np.float64)
+    norm = math.sqrt(wide @ wide)
+    if not math.isfinite(norm):
+        raise InvalidInput(Reason.VECTOR_NOT_FINITE, "vector: has a value that is not finite")
     if norm < 1e-12:
         raise InvalidInput(Reason.VECTOR_ZERO, "vector: is zero")
     if norm > 1e12:

@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Protocol, TypeVar
 
 from rag_core.content.documents import METADATA_PREFIX, All, AnyOf, Condition, Exists, In, Not, NumberRange, TimeRange
@@ -100,6 +101,10 @@ def scope(builder: ScopeBuilder[Filter], seen: Visibility) -> Filter:
     return builder.all_of(allowed)
 
 
+_kept_scope = lru_cache(maxsize=256)(scope)
+"""The scopes of the last callers: each of their searches has the same."""
+
+
 def newer_points(builder: FilterBuilder[Filter], doc_id: str, version: int) -> Filter:
     """The points of a document of a higher version."""
     return builder.all_of([builder.any_of("doc_id", [doc_id]), builder.newer_than("version", version)])
@@ -133,7 +138,10 @@ def within(builder: FilterBuilder[Filter], *, tenant: str | None, source: str | 
 
 def narrowed(builder: FilterBuilder[Filter], request: SearchRequest) -> Filter:
     """The scope of a search, narrowed by the caller's own filter."""
-    outer = scope(builder, Visibility.of(request))
+    seen = Visibility.of(request)
+    kept = seen.may_be_remembered
+    # Builders are hashable, which their protocol does not say.
+    outer: Filter = _kept_scope(builder, seen) if kept else scope(builder, seen)  # type: ignore[arg-type]
     return outer if request.filter is None else builder.all_of([outer, translate(builder, request.filter)])
 
 

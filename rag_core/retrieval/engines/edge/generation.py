@@ -27,7 +27,7 @@ from rag_core.retrieval.engines.edge import files as edge_files
 from rag_core.retrieval.engines.edge import writer as edge_optimize
 from rag_core.retrieval.engines.edge import writer as edge_writer
 from rag_core.retrieval.engines.edge.filters import engine_errors
-from rag_core.retrieval.engines.edge.layout import create_shard, graph_fingerprint
+from rag_core.retrieval.engines.edge.layout import config, create_shard, graph_fingerprint
 from rag_core.retrieval.engines.edge.shard import ShardReader
 from rag_core.retrieval.index import (
     READ_DOCUMENTS,
@@ -224,7 +224,8 @@ class EdgeGeneration:
         settled = edge_files.was_settled(self.folder)
         edge_files.remove_checksum_manifest(self.folder)
         with engine_errors():
-            reader = ShardReader(edge.EdgeShard.load(str(path)), has_idf_samples=self._sampled)
+            shard = edge.EdgeShard.load(str(path), config(self.spec.dimensions))
+            reader = ShardReader(shard, has_idf_samples=self._sampled)
         held = reader.points_count()
         if not isinstance(at_least, int) or held < at_least:
             reader.close()
@@ -260,7 +261,7 @@ class EdgeGeneration:
 
     def _move_to(self, name: str) -> None:
         with engine_errors():
-            optimized = edge.EdgeShard.load(str(self.folder / name))
+            optimized = edge.EdgeShard.load(str(self.folder / name), config(self.spec.dimensions))
             edge_writer.replay(self.reader.shard, optimized, list(self._dirty or ()))
             optimized.flush()
         before = self._point_to(name)

@@ -21,7 +21,11 @@ _FULL_SCAN_KB = 10_000
 
 
 def config(dimensions: int, chosen: QdrantSettings = DEFAULTS) -> edge.EdgeConfig:
-    """The shard's configuration. The write-ahead log is on: acknowledged writes survive a kill."""
+    """The shard's configuration. The write-ahead log is on: acknowledged writes survive a kill.
+
+    A shard searches in one thread: there is one large segment, and handing legs and segments to others costs a fifth of
+    the search (docs/history/measurements.md).
+    """
     int8 = edge.ScalarQuantizationConfig(type=edge.ScalarType.Int8, quantile=0.99)
     dense = edge.EdgeVectorParams(
         size=dimensions,
@@ -36,6 +40,7 @@ def config(dimensions: int, chosen: QdrantSettings = DEFAULTS) -> edge.EdgeConfi
     return edge.EdgeConfig(
         vectors={DENSE: dense},
         sparse_vectors={LEXICAL: edge.EdgeSparseVectorParams(modifier=edge.Modifier.Idf)},
+        max_search_threads=1,
         wal_enabled=True,
     )
 

@@ -19,7 +19,7 @@ from rag_core.retrieval.engines.edge.shard import ShardReader
 from rag_core.retrieval.engines.edge.writer import optimize
 from rag_core.retrieval.search import self_retrieval
 from rag_core.settings import QdrantSettings
-from tests.support.index_points import DIMENSIONS, SPEC, document, filled
+from tests.support.index_points import DIMENSIONS, SPEC, document, filled, request
 
 POINTS, ISLANDS = 600, 75
 SPARSE = QdrantSettings(qdrant_hnsw_m=4, qdrant_hnsw_ef_construct=4, qdrant_quantize=False)
@@ -102,6 +102,22 @@ def test_another_search_graph_is_built_from_the_vectors_that_are_there(folder: P
     assert not index.has_old_graph(SPEC.name), "it is remembered"
     index.close()
     assert (QUANTIZED, LINKS) in _graphs(folder)
+
+
+def test_a_generation_searches_in_one_thread(tmp_path: Path) -> None:
+    before = _search_threads()
+    for _ in range(2):  # made, then opened
+        index = EdgeIndex(tmp_path / "index")
+        filled(index, document("d", ["wing flap"]))
+        assert index.search(request("wing flap")).hits
+        found = _search_threads()
+        index.close()
+        assert found == before + 1
+
+
+def _search_threads() -> int:
+    names = [path.read_text() for path in Path("/proc/self/task").glob("*/comm")]
+    return sum(name.startswith("edge-search") for name in names)
 
 
 QUANTIZED, LINKS = True, QdrantSettings().qdrant_hnsw_m

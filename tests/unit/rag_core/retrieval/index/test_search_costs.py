@@ -23,7 +23,7 @@ ENGINE_CALLS = {
     SearchMode.DENSE: Counter(query=1, retrieve=1),
     SearchMode.LEXICAL: Counter(query=1, retrieve=1),
 }
-PYTHON_CALLS = {SearchMode.HYBRID: 980, SearchMode.DENSE: 480, SearchMode.LEXICAL: 510}
+PYTHON_CALLS = {SearchMode.HYBRID: 970, SearchMode.DENSE: 470, SearchMode.LEXICAL: 500}
 """Of functions written in Python, for ten hits out of a hundred candidates of each leg. Twenty are the
 entries of ACLs that refuse, and the links."""
 
