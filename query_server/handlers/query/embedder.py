@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache, partial
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from query_server.runtime.metrics import Metrics
 from rag_core.answering import TokenMatches, match_tokens
@@ -21,6 +21,9 @@ from rag_core.platform import usable_cores
 from rag_core.settings import Settings
 from rag_tracing import carried, openinference, span
 
+COMPANY = 4
+"""Queries for which one more run of the model begins beside others: alone each costs half as much again as in a run of
+four, which the other parts of a search need of the same cores."""
 REMOTE_BATCHES = 4
 """Embedding requests in flight at once towards an endpoint."""
 Result = TypeVar("Result")
@@ -78,9 +81,10 @@ class _Pending:
 class QueryEmbedder:
     """Embeds single queries of one embedder. For one event loop.
 
-    An idle model starts at once, so a lone query never waits for company; queries that arrive while all `workers` are
-    busy leave together, `batch` at most. A vector depends on the text alone, but what is remembered of one tenant is
-    never used for another: the time of an answer would say what others ask.
+    An idle model starts at once, so a lone query never waits for company; queries that arrive while it is busy leave
+    together, `batch` at most, once a run ends or they are `COMPANY` and one of the `workers` is free. A vector depends
+    on the text alone, but what is remembered of one tenant is never used for another: the time of an answer would say
+    what others ask.
     """
 
     def __init__(
@@ -90,6 +94,7 @@ class QueryEmbedder:
         """`policy` is the egress policy of a tenant, which counts where the embedder is remote."""
         self._embedder = embedder
         self._batch = batch
+        self._company = 1 if embedder.remote else min(batch, COMPANY)
         self._capacity = cache_entries
         self._states = StateCache(states)
         self._policy = policy
@@ -179,16 +184,18 @@ class QueryEmbedder:
             self._pending[key] = pending
             self._queue.append(pending)
         pending.waiters += 1
-        if len(self._running) < self._workers and self._queue:
-            runner = asyncio.create_task(self._run())
-            self._running.add(runner)
-            runner.add_done_callback(self._running.discard)
+        needed = self._company if self._running else 1
+        if len(self._running) < self._workers and len(self._queue) >= needed:
+            self._running.add(asyncio.create_task(self._run()))
         return pending
 
     async def _run(self) -> None:
-        while self._queue:
-            batch, self._queue = self._queue[: self._batch], self._queue[self._batch :]
-            await self._embed_batch([pending for pending in batch if self._wanted(pending)])
+        try:
+            while self._queue:
+                batch, self._queue = self._queue[: self._batch], self._queue[self._batch :]
+                await self._embed_batch([pending for pending in batch if self._wanted(pending)])
+        finally:  # not in a callback: what joins the queue before it ran would wait for a run that has ended
+            self._running.remove(cast(asyncio.Task[None], asyncio.current_task()))
 
     def _wanted(self, pending: _Pending) -> bool:
         if pending.waiters:

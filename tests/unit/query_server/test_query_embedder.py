@@ -15,6 +15,7 @@ from query_server.runtime.metrics import Metrics
 from rag_core.content.embedding import TokenStates, Vectors
 from rag_core.content.embedding.fake import FakeEmbedder
 from rag_core.errors import Reason, Unavailable
+from rag_core.http_client import EgressPolicy, Use
 from rag_core.settings import Settings
 
 
@@ -88,6 +89,37 @@ async def test_queries_that_arrive_while_the_model_is_busy_share_a_batch(
         model.gate.release()
     await asyncio.gather(*first, *rest)
     assert model.batches == [["a"], ["b", "c", "d"], ["e"]]
+
+
+async def test_another_run_begins_beside_the_first_for_four_queries_and_for_none_fewer(model: GatedEmbedder) -> None:
+    embedder = QueryEmbedder(model, workers=2, batch=8, cache_entries=0, metrics=Metrics())
+    calls = start(embedder, "a")
+    await model.wait_entered()
+    calls += start(embedder, "b", "c", "d")
+    await asyncio.sleep(0)
+    assert model.batches == [["a"]]
+    calls += start(embedder, "e")
+    await model.wait_entered()
+    assert model.batches == [["a"], ["b", "c", "d", "e"]]
+    for _ in range(2):
+        model.gate.release()
+    await asyncio.gather(*calls)
+    await embedder.close()
+
+
+async def test_requests_to_an_endpoint_do_not_wait_for_each_other(model: GatedEmbedder) -> None:
+    model.remote = True
+    everything = EgressPolicy(frozenset(Use))
+    embedder = QueryEmbedder(model, workers=2, batch=8, cache_entries=0, metrics=Metrics(), policy=lambda _: everything)
+    calls = start(embedder, "a")
+    await model.wait_entered()
+    calls += start(embedder, "b")
+    await model.wait_entered()
+    assert model.batches == [["a"], ["b"]]
+    for _ in range(2):
+        model.gate.release()
+    await asyncio.gather(*calls)
+    await embedder.close()
 
 
 async def test_vectors_come_back_to_their_texts(model: GatedEmbedder, embedder: QueryEmbedder) -> None:
