@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import importlib.metadata
 import secrets
 from contextlib import AsyncExitStack, suppress
@@ -311,6 +312,7 @@ async def serve(settings: Settings) -> bool:
         server = QueryServer(settings, dependencies)
         try:
             await server.start()
+            gc.freeze()  # what a start makes stays: the collector would stop all calls to look through it
             try:
                 with background_optimizer(dependencies.index, settings):
                     await stopping.wait()

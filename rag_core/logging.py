@@ -16,10 +16,15 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
-import structlog
+# structlog loads rich for tracebacks, which `format_exception` writes: a twentieth of a server's start, 5 MB a process.
+_rich = sys.modules.setdefault("rich", None)  # type: ignore[arg-type]
+import structlog  # noqa: E402
 
-from rag_core.errors import RagError
-from rag_tracing import current_ids
+if _rich is None:
+    del sys.modules["rich"]
+
+from rag_core.errors import RagError  # noqa: E402
+from rag_tracing import current_ids  # noqa: E402
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 _MAX_ERRORS = 20

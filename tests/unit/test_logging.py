@@ -153,3 +153,8 @@ def test_configuring_twice_leaves_one_handler() -> None:
     configure_logging(json=True)
     assert len(logging.getLogger().handlers) == 1
     rag_core.logging.use_safe_defaults()
+
+
+def test_logging_loads_no_library_for_tracebacks_and_leaves_it_to_others() -> None:
+    code = "import sys, rag_core.logging; assert 'rich' not in sys.modules; import rich.console"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
