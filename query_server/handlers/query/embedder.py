@@ -81,10 +81,10 @@ class _Pending:
 class QueryEmbedder:
     """Embeds single queries of one embedder. For one event loop.
 
-    An idle model starts at once, so a lone query never waits for company; queries that arrive while it is busy leave
-    together, `batch` at most, once a run ends or they are `COMPANY` and one of the `workers` is free. A vector depends
-    on the text alone, but what is remembered of one tenant is never used for another: the time of an answer would say
-    what others ask.
+    An idle model starts at once, so a lone query never waits for company; queries that arrive while half of the
+    `workers` run leave together, `batch` at most, once a run ends or they are `COMPANY` and a worker is free. A vector
+    depends on the text alone, but what is remembered of one tenant is never used for another: the time of an answer
+    would say what others ask.
     """
 
     def __init__(
@@ -184,7 +184,8 @@ class QueryEmbedder:
             self._pending[key] = pending
             self._queue.append(pending)
         pending.waiters += 1
-        needed = self._company if self._running else 1
+        # Half of the cores take single queries: the other half has the rest of their searches.
+        needed = self._company if len(self._running) >= max(1, self._workers // 2) else 1
         if len(self._running) < self._workers and len(self._queue) >= needed:
             self._running.add(asyncio.create_task(self._run()))
         return pending

@@ -107,6 +107,21 @@ async def test_another_run_begins_beside_the_first_for_four_queries_and_for_none
     await embedder.close()
 
 
+async def test_single_queries_start_at_once_on_half_of_the_cores(model: GatedEmbedder) -> None:
+    embedder = QueryEmbedder(model, workers=4, batch=8, cache_entries=0, metrics=Metrics())
+    calls = start(embedder, "a")
+    await model.wait_entered()
+    calls += start(embedder, "b")
+    await model.wait_entered()
+    calls += start(embedder, "c")
+    await asyncio.sleep(0)
+    assert model.batches == [["a"], ["b"]]
+    for _ in range(3):
+        model.gate.release()
+    await asyncio.gather(*calls)
+    await embedder.close()
+
+
 async def test_requests_to_an_endpoint_do_not_wait_for_each_other(model: GatedEmbedder) -> None:
     model.remote = True
     everything = EgressPolicy(frozenset(Use))
