@@ -85,10 +85,16 @@ def _owner(value: str) -> str:
     return value
 
 
+def _own_name(value: str) -> str:
+    if value == "source":
+        raise ValueError("reserved: the sensor of all sources is named `source_changes`; choose another name")
+    return value
+
+
 _OWNER = re.compile(
     r"team:[A-Za-z0-9_][A-Za-z0-9_-]{0,62}|[A-Za-z0-9._%+-]{1,64}@([A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24}"
 )
-SourceName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
+SourceName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,62}$"), AfterValidator(_own_name)]
 Tenant = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 RuleName = Annotated[str, AfterValidator(_rule)]
 

@@ -104,6 +104,7 @@ def topic(**security: object) -> dict[str, object]:
         ({"shards": 0}, "attributes.shards: Input should be greater than or equal to 1"),
         ({"name": "Hand Book"}, "attributes.name: String should match pattern"),
         ({"name": ""}, "attributes.name: String should match pattern"),
+        ({"name": "source"}, "attributes.name: reserved: the sensor of all sources is named `source_changes`"),
         ({"tenant": "a/b"}, "attributes.tenant: String should match pattern"),
         ({"acl": ["anyone"]}, "attributes.acl.0: String should match pattern"),
         ({"acl": []}, "attributes.acl: List should have at least 1 item"),
