@@ -11,7 +11,6 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +66,7 @@ def build_definitions(settings: Settings, *, job: str = "") -> dg.Definitions:
     ]
     parts = (project, *sources, dg.Definitions(sensors=sensors), resources)
     defs = dg.Definitions.merge(*parts)
-    return _each_alone(_with_lineage(_with_policy(_with_sources(defs), settings), own or files.sources))
+    return _each_alone(_with_policy(_with_sources(defs), settings, own or files.sources))
 
 
 def _project() -> dg.Definitions:
@@ -96,24 +95,22 @@ def _with_assets(defs: dg.Definitions, assets: Sequence[Any]) -> dg.Definitions:
     return dg.Definitions(**fields | {"assets": assets})
 
 
-def _with_policy(defs: dg.Definitions, settings: Settings) -> dg.Definitions:
-    """Policies of all sources, applied by selection."""
-    for stage, version in code_versions(settings).items():
-        defs = defs.map_resolved_asset_specs(
-            func=partial(dg.AssetSpec.replace_attributes, code_version=version),
-            selection=dg.AssetSelection.tag("rag/stage", stage),
-        )
-    return defs
+def _with_policy(defs: dg.Definitions, settings: Settings, sources: Sequence[SourceConfig]) -> dg.Definitions:
+    """The same, whose stages have versions, and with what searches see made from every source: the lineage of a source
+    ends at the active generation.
 
-
-def _with_lineage(defs: dg.Definitions, sources: Sequence[SourceConfig]) -> dg.Definitions:
-    """Add what searches see, made from every source: the lineage of a source ends at the active generation."""
+    The specs are mapped in one pass. A selection would resolve all definitions each time.
+    """
+    versions = code_versions(settings)
     ends = [_end_of(config) for config in sources]
 
-    def add(spec: dg.AssetSpec) -> dg.AssetSpec:
-        return spec.replace_attributes(deps=[*spec.deps, *ends, stream_key("inbox")])
+    def apply(spec: dg.AssetSpec) -> dg.AssetSpec:
+        if version := versions.get(spec.tags.get("rag/stage", "")):
+            spec = spec.replace_attributes(code_version=version)
+        return spec.replace_attributes(deps=[*spec.deps, *ends, stream_key("inbox")]) if spec.key == ACTIVE else spec
 
-    return defs.map_resolved_asset_specs(func=add, selection=dg.AssetSelection.assets(ACTIVE))
+    assets: list[Any] = [*(defs.assets or [])]
+    return _with_assets(defs, dg.map_asset_specs(apply, assets))
 
 
 def _end_of(config: SourceConfig) -> dg.AssetDep:
