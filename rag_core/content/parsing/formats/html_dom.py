@@ -58,6 +58,7 @@ _LABEL_DEPTH: Final = 5
 _LAYOUT_ROWS: Final = 2
 """Rows of a table that is the frame of a note: its title and its text."""
 _HEADINGS: Final = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
+_ANY_HEADING: Final = ",".join(sorted(_HEADINGS))
 _PERMALINKS: Final = frozenset({"¶", "#", "§", "🔗", "\uf0c1"})
 
 
@@ -140,21 +141,32 @@ def is_layout(table: LexborNode) -> bool:
     return sum(row.tag == "tr" for row in own) <= _LAYOUT_ROWS
 
 
-def labelled_callout(tag: str, node: LexborNode) -> LexborNode | None:
-    """Return the note, tip or sidebar that an element is the title of; None for any other.
+class Callouts:
+    """Tells the titles of notes, tips and sidebars from headings. It remembers how many headings each has."""
 
-    A heading that is one of several in there is a section's.
-    """
-    if tag not in _HEADINGS and tag != "th" and _LABEL_CLASSES.isdisjoint(_classes(node.attributes)):
-        return None
-    above = node.parent
-    for _ in range(_LABEL_DEPTH):
-        if above is None or not above.is_element_node:
+    def __init__(self) -> None:
+        self._headings: dict[int, int] = {}
+
+    def titled_by(self, tag: str, node: LexborNode) -> LexborNode | None:
+        """Return the callout that an element is the title of; None for any other.
+
+        A heading that is one of several in there is a section's.
+        """
+        if tag not in _HEADINGS and tag != "th" and _LABEL_CLASSES.isdisjoint(_classes(node.attributes)):
             return None
-        if above.tag == "aside" or not _CALLOUTS.isdisjoint(_classes(above.attributes)):
-            return above if tag not in _HEADINGS or len(above.css(",".join(_HEADINGS))) == 1 else None
-        above = above.parent
-    return None
+        above = node.parent
+        for _ in range(_LABEL_DEPTH):
+            if above is None or not above.is_element_node:
+                return None
+            if above.tag == "aside" or not _CALLOUTS.isdisjoint(_classes(above.attributes)):
+                return above if tag not in _HEADINGS or self._count(above) == 1 else None
+            above = above.parent
+        return None
+
+    def _count(self, callout: LexborNode) -> int:
+        if callout.mem_id not in self._headings:
+            self._headings[callout.mem_id] = len(callout.css(_ANY_HEADING))
+        return self._headings[callout.mem_id]
 
 
 def _classes(attributes: dict[str, str | None]) -> set[str]:
@@ -163,9 +175,10 @@ def _classes(attributes: dict[str, str | None]) -> set[str]:
 
 def has_heading(root: LexborNode, *, in_main: bool) -> bool:
     """Return whether a reader sees a heading of the text below an element: none of navigation, none of a note."""
+    callouts = Callouts()
     return any(
-        node.text().strip() and labelled_callout(node.tag or "", node) is None and _is_shown(node, root, in_main)
-        for node in root.css(",".join(_HEADINGS))
+        node.text().strip() and callouts.titled_by(node.tag or "", node) is None and _is_shown(node, root, in_main)
+        for node in root.css(_ANY_HEADING)
     )
 
 

@@ -14,11 +14,11 @@ from rag_core.content.parsing.builder import Piece, TextBuilder
 from rag_core.content.parsing.clean import is_wide
 from rag_core.content.parsing.formats.html_dom import (
     SKIPPED,
+    Callouts,
     is_boilerplate,
     is_hidden,
     is_layout,
     is_permalink,
-    labelled_callout,
 )
 from rag_core.content.parsing.formats.html_table import HtmlTable
 from rag_core.content.parsing.links import NamedTarget
@@ -62,6 +62,7 @@ class HtmlWalk:
         self._images: list[tuple[str, str]] = []
         self._label = ""
         self._callout = 0
+        self._callouts = Callouts()
         self._above = headed
         self._layouts: set[int] = set()
 
@@ -96,7 +97,7 @@ class HtmlWalk:
             self._links.append(("".join(self._text[self._link_begins :]), target))
         if tag in _INLINE or tag == "br":
             return
-        if not self._tables and (callout := labelled_callout(tag, node)) is not None:
+        if not self._tables and (callout := self._callouts.titled_by(tag, node)) is not None:
             self._label, self._callout = self._take().replace("\n", " "), callout.mem_id
         elif tag in _HEADINGS and not self._tables:
             self._flush_list()

@@ -4,8 +4,10 @@ import time
 
 import pytest
 
-from rag_core.content.parsing import BlockKind
+from rag_core.content.parsing import BlockKind, ParseLimits
+from rag_core.content.parsing.formats.html import read as parse_html_text
 from rag_core.errors import Reason
+from tests.support.hostile import processor_seconds
 from tests.unit.rag_core.content.parsing.conftest import Read, Refusal, blocks
 
 PAGE = """<!DOCTYPE html><html><head><title>Guide — Project</title>
@@ -194,6 +196,16 @@ def test_a_table_that_only_places_text_is_no_data(read: Read, page: str, expecte
 def test_headings_of_a_page_that_calls_itself_a_note_are_its_sections(read: Read) -> None:
     page = '<div class="note"><h1>Meeting</h1><p>One.</p><h2>Decisions</h2><p>Two.</p></div>'
     assert [kind for kind, _ in blocks(read(page, "a.html"))] == [BlockKind.HEADING, BlockKind.PARAGRAPH] * 2
+
+
+@pytest.mark.parametrize("part", ["<h3>a</h3><p>b</p>", '<div class="note"><table><tr><td>a<tr><td>b</table></div>'])
+def test_an_aside_of_many_headings_or_notes_is_read_in_linear_time(part: str) -> None:
+    def took(count: int) -> float:
+        page = f"<h1>A</h1><aside>{'<p>x</p>' * count}{part * count}</aside>"
+        return min(processor_seconds(lambda: parse_html_text(page, ParseLimits(), "text/html"), 30) for _ in range(2))
+
+    slow = took(16_000)
+    assert slow < 0.1 or slow < 8 * took(4_000)
 
 
 def test_links_that_stand_alone_above_the_first_heading_lead_to_other_pages(read: Read) -> None:
