@@ -43,11 +43,10 @@ class Webserver:
             tags = [{"key": "rag/source_files", "value": files_fingerprint(self._folder)}]
             return _data({"sensorOrError": {"__typename": "Sensor", "tags": tags}})
         job: dict[str, Any] = {"__typename": "Pipeline", "sensors": [], "schedules": []}
+        names = {"sensor": "hand_book_changes", "schedule": "hand_book_reconcile"}
         for kind, status in self.states.items():
             state = {"id": f"{kind}-1", "status": status, "ticks": []}
-            job[f"{kind}s"].append(
-                {"name": f"hand_book_{kind}", "pipelineName": "hand_book_sync", f"{kind}State": state}
-            )
+            job[f"{kind}s"].append({"name": names[kind], "pipelineName": "hand_book_sync", f"{kind}State": state})
         return _data({"job": job})
 
 
