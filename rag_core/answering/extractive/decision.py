@@ -22,6 +22,8 @@ ACROSS: Final = 0.1
 """Correction of MaxSim where question and documents are of different scripts (XQuAD, both directions)."""
 SHOWN: Final = 3
 """Places of an answer, the further ones included."""
+HAS: Final = 0.7
+"""Share of a Chinese question's words that a passage which answers has; one with less knows no more than these."""
 _FEW: Final = 3
 """Passages from which an average cosine is meaningful."""
 
@@ -49,9 +51,11 @@ def _probability(evidence: Evidence, found: Mapping[str, float], threshold: floa
 def _answering(asked: Asked, found: dict[str, float]) -> dict[str, float]:
     """Return the features of the passage that would be the answer.
 
-    Of a Chinese question only what this passage has is known: some passage has nearly any pair of characters.
+    A passage that lacks much of a Chinese question knows only what it has: some passage has nearly any pair of
+    characters.
     """
-    return {**found, "known": min(found["known"], found["words"])} if is_chinese(asked.text) else found
+    lacking = is_chinese(asked.text) and found["words"] < HAS
+    return {**found, "known": min(found["known"], found["words"])} if lacking else found
 
 
 def features(asked: Asked, candidates: Sequence[Candidate], at: int = 0) -> dict[str, float]:
