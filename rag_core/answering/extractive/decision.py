@@ -54,8 +54,9 @@ def _answering(asked: Asked, found: dict[str, float]) -> dict[str, float]:
     A passage that lacks much of a Chinese question knows only what it has: some passage has nearly any pair of
     characters.
     """
-    lacking = is_chinese(asked.text) and found["words"] < HAS
-    return {**found, "known": min(found["known"], found["words"])} if lacking else found
+    if not is_chinese(asked.text) or found["words"] >= HAS:
+        return found
+    return {**found, "known": min(found["known"], found["words"])}
 
 
 def features(asked: Asked, candidates: Sequence[Candidate], at: int = 0) -> dict[str, float]:
