@@ -51,7 +51,7 @@ def _probability(evidence: Evidence, found: Mapping[str, float], threshold: floa
 def _answering(asked: Asked, found: dict[str, float]) -> dict[str, float]:
     """Return the features of the passage that would be the answer.
 
-    A passage that lacks much of a Chinese question knows only what it has: some passage has nearly any pair of
+    A passage without much of a Chinese question knows only what it has: some passage has nearly any pair of
     characters.
     """
     if not is_chinese(asked.text) or found["words"] >= HAS:

@@ -34,7 +34,7 @@ def understand(text: str, passages: Sequence[Bag], follow_up: str = "") -> Asked
         return Asked(text, tuple(terms))
     said = bag(follow_up)
     own = tuple(one for one in terms if not said.isdisjoint(one.stems))
-    least = sum(one.weight for one in own)
-    most = sum(one.weight for one in terms) - least
-    share = min(INHERITED, OUTWEIGHED * least / most) if least and most else INHERITED
+    added = sum(one.weight for one in own)
+    inherited = sum(one.weight for one in terms) - added
+    share = min(INHERITED, OUTWEIGHED * added / inherited) if added and inherited else INHERITED
     return Asked(text, tuple(one if one in own else replace(one, weight=one.weight * share) for one in terms), own)

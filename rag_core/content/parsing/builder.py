@@ -11,7 +11,7 @@ from typing import Final
 from rag_core.content.parsing.base import ParsedDocument, ParseLimits
 from rag_core.content.parsing.blocks import MAX_LANGUAGE_CHARS, Block, BlockKind, Part, PartKind
 from rag_core.content.parsing.clean import ZERO_WIDTH_FLAG, clean, has_suspect_invisibles, is_wide, one_line
-from rag_core.content.parsing.links import MAX_LINKS, Link, NamedTarget, locate
+from rag_core.content.parsing.links import MAX_LINKS, Link, NamedTarget, locate, nothing_but_links
 from rag_core.errors import InvalidInput, Reason
 
 MAX_TITLE_CHARS = 300
@@ -23,8 +23,6 @@ _BADGE: Final = re.compile(r"badge|shields\.io|/actions/workflows/|travis-ci|cov
 _IMAGE_ENDINGS: Final = (".png", ".jpg", ".jpeg", ".gif", ".svg", ".webp", ".bmp", ".tif", ".tiff", ".emf", ".wmf")
 _LETTERS: Final = re.compile(r"[^\W\d_]{2,}")
 _WIDE_CHARS: Final = 4
-_MARK_CHARS: Final = 4
-"""Characters before an item, such as "10. "."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +37,8 @@ class Piece:
 
 def _leads_within(piece: Piece) -> bool:
     """Return whether an item is nothing but a link to a place in the same page."""
-    linked = sum(len(label) for label, _ in piece.links)
     own = all(target.startswith("#") for _, target in piece.links)
-    return bool(piece.links) and own and len(piece.text.strip()) - linked <= _MARK_CHARS
+    return own and nothing_but_links(piece.text, piece.links)
 
 
 class TextBuilder:

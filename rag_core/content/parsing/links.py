@@ -36,6 +36,12 @@ def is_document_link(target: str) -> bool:
     return 0 < len(target) <= MAX_TARGET_CHARS and not _OTHER_SCHEME.match(target) and target.isprintable()
 
 
+def nothing_but_links(text: str, named: Iterable[NamedTarget]) -> bool:
+    """Return whether the letters of a text are those of its links: marks, numbers and separators do not count."""
+    letters = [sum(map(str.isalpha, label)) for label, _ in named]
+    return bool(letters) and sum(map(str.isalpha, text)) <= sum(letters)
+
+
 def locate(text: str, named: Iterable[NamedTarget], origin: int = 0) -> Iterator[Link]:
     """Find the labels of links, in their order, in the text of a block that begins at `origin`."""
     flat, at = text.replace("\n", " "), 0

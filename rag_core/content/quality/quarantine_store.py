@@ -45,7 +45,11 @@ def record(
         return
     statement = insert(quarantine)
     new = statement.excluded
-    same = and_(quarantine.c.stage == new.stage, quarantine.c.token.is_not_distinct_from(new.token))
+    same = and_(
+        quarantine.c.attempts > 0,  # 0: an operator wants it to be tried as if for the first time
+        quarantine.c.stage == new.stage,
+        quarantine.c.token.is_not_distinct_from(new.token),
+    )
     again = and_(same, quarantine.c.parsed_as == new.parsed_as)
     statement = statement.on_conflict_do_update(
         index_elements=["tenant", "source", "locator"],

@@ -194,8 +194,7 @@ def _idle(facts: Facts, now: datetime) -> SourceStatus:
     if completed is None and not facts.documents and not facts.quarantined and facts.kind != "push":
         return SourceStatus(SourceState.NEW)
     if facts.quarantined:
-        whose = "" if facts.tenant == "default" else f" --tenant {facts.tenant}"
-        remedy = f"See `rag quarantine list --source {facts.name}{whose}`."
+        remedy = f"See `rag quarantine list --source {facts.name} --tenant {facts.tenant}`."
         return SourceStatus(SourceState.DEGRADED, completed, facts.quarantined, remedy=remedy)
     return SourceStatus(SourceState.UP_TO_DATE, completed, facts.documents)
 

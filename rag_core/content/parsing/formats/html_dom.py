@@ -57,8 +57,8 @@ _LABEL_DEPTH: Final = 5
 """Elements from a callout's title up to it at most: a cell of a table, or what DocBook writes around a title."""
 _LAYOUT_ROWS: Final = 2
 """Rows of a table that is the frame of a note: its title and its text."""
-_HEADINGS: Final = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
-_ANY_HEADING: Final = ",".join(sorted(_HEADINGS))
+HEADINGS: Final = {f"h{level}": level for level in range(1, 7)}
+_ANY_HEADING: Final = ",".join(HEADINGS)
 _PERMALINKS: Final = frozenset({"¶", "#", "§", "🔗", "\uf0c1"})
 
 
@@ -152,14 +152,14 @@ class Callouts:
 
         A heading that is one of several in there is a section's.
         """
-        if tag not in _HEADINGS and tag != "th" and _LABEL_CLASSES.isdisjoint(_classes(node.attributes)):
+        if tag not in HEADINGS and tag != "th" and _LABEL_CLASSES.isdisjoint(_classes(node.attributes)):
             return None
         above = node.parent
         for _ in range(_LABEL_DEPTH):
             if above is None or not above.is_element_node:
                 return None
             if above.tag == "aside" or not _CALLOUTS.isdisjoint(_classes(above.attributes)):
-                return above if tag not in _HEADINGS or self._count(above) == 1 else None
+                return above if tag not in HEADINGS or self._count(above) == 1 else None
             above = above.parent
         return None
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -13,6 +12,7 @@ from rag_core.content.parsing.blocks import BlockKind, PartKind
 from rag_core.content.parsing.builder import Piece, TextBuilder
 from rag_core.content.parsing.clean import is_wide
 from rag_core.content.parsing.formats.html_dom import (
+    HEADINGS,
     SKIPPED,
     Callouts,
     is_boilerplate,
@@ -21,10 +21,9 @@ from rag_core.content.parsing.formats.html_dom import (
     is_permalink,
 )
 from rag_core.content.parsing.formats.html_table import HtmlTable
-from rag_core.content.parsing.links import NamedTarget
+from rag_core.content.parsing.links import NamedTarget, nothing_but_links
 
 _BREAK: Final = "\x0b"  # a <br> inside running text; no cleaned text contains it
-_HEADINGS: Final = {f"h{level}": level for level in range(1, 7)}
 _LISTS: Final = frozenset({"ul", "ol", "dl", "menu"})
 _ITEMS: Final = frozenset({"li", "dt", "dd"})
 _PHRASING = (
@@ -99,12 +98,12 @@ class HtmlWalk:
             return
         if not self._tables and (callout := self._callouts.titled_by(tag, node)) is not None:
             self._label, self._callout = self._take().replace("\n", " "), callout.mem_id
-        elif tag in _HEADINGS and not self._tables:
+        elif tag in HEADINGS and not self._tables:
             self._flush_list()
             self._flush_label()
             self._links.clear()
             self._above = False
-            self._builder.heading(self._take().replace("\n", " "), _HEADINGS[tag])
+            self._builder.heading(self._take().replace("\n", " "), HEADINGS[tag])
         elif self._tables and tag in {"td", "th"}:
             self._cell(tag, node)
         elif self._tables and tag == "tr":
@@ -150,7 +149,7 @@ class HtmlWalk:
             self._flush_list()
             self._flush_label()
             self._tables += 1
-        elif tag in _HEADINGS:
+        elif tag in HEADINGS:
             self._flush_list()
 
     def _open_item(self, tag: str) -> None:
@@ -194,7 +193,7 @@ class HtmlWalk:
             self._item_open = False
         elif text:
             links = self._take_links()
-            if not (self._above and _is_link(text, links)):
+            if not (self._above and nothing_but_links(text, links)):
                 self._builder.add(BlockKind.QUOTE if self._quotes else BlockKind.PARAGRAPH, text, links=links)
         if self._images and not self._lists:
             images, self._images = self._images, []
@@ -227,7 +226,7 @@ class HtmlWalk:
 
     def _flush_list(self) -> None:
         items, self._items = self._items, []
-        if self._above and all(_is_link(item.text, item.links) for item in items):
+        if self._above and all(nothing_but_links(item.text, item.links) for item in items):
             return
         # What is described further behind code has its term as header.
         described = bool(items) and items[0].kind is PartKind.DESCRIPTION
@@ -265,12 +264,6 @@ class HtmlWalk:
 
 def _is_linked(image: LexborNode) -> bool:
     return image.parent is not None and image.parent.tag == "a"
-
-
-def _is_link(text: str, links: Sequence[NamedTarget]) -> bool:
-    """Return whether a text is nothing but links, and what stands between them."""
-    linked = sum(len("".join(filter(str.isalnum, label))) for label, _ in links)
-    return 0 < sum(map(str.isalnum, text)) <= linked
 
 
 def _language(node: LexborNode) -> str:

@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import text
+
 from rag_assets.stream_worker.webhooks import announce_states
 from rag_core.content.quality import quarantine_store
 from rag_core.governance.webhooks import EventType, WebhookEvent, outbox_store
@@ -65,6 +67,18 @@ def test_an_input_that_is_rejected_is_reported_once_with_its_reason(desk: Desk) 
         "stage": "parse",
         "reason": "PDF_ENCRYPTED",
     }
+
+
+def test_an_input_that_fails_again_after_a_redrive_is_reported_again(desk: Desk) -> None:
+    desk.subscribe("document.rejected")
+    away = quarantine_store.QuarantineEntry("b.pdf", "fetch", "SOURCE_UNAVAILABLE", "", None, "p1")
+    for redriven in (False, False, True):
+        with desk.store.engine.begin() as connection:
+            if redriven:
+                number = connection.scalar(text("SELECT id FROM rag.quarantine"))
+                quarantine_store.redrive(connection, number, tenant="acme", actor="ops", note="")
+            quarantine_store.record(connection, "acme", "push", 0, "run", [away])
+    assert desk.deliver() == 2
 
 
 def test_the_beginning_and_the_end_of_an_alert_are_reported_to_its_tenant(desk: Desk) -> None:
