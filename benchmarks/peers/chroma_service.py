@@ -16,7 +16,7 @@ import chromadb
 from benchmarks.peers.service import ENTRY, TENANT, Corpus, Question, arguments, least_effort, serve
 
 _ADD = 5000
-_EFFORTS = (100, 150, 200, 300, 500)
+_EFFORTS = (100, 150, 200, 300, 400, 500, 700, 1000)
 """Candidates of a search (`ef_search`), from its default on."""
 _VISIBLE = {"$and": [{"tenant": TENANT}, {"acl": {"$contains": ENTRY}}]}
 
@@ -41,7 +41,7 @@ def main() -> None:
         collection.modify(configuration={"hnsw": {"ef_search": effort}})
         return [int(one) for one in collection.query(query_embeddings=[vector], n_results=10)["ids"][0]]
 
-    rows(corpus.vectors[0], least_effort(corpus, _EFFORTS, rows))
+    rows(corpus.asked[0], least_effort(corpus, _EFFORTS, rows))
 
     def search(question: Question) -> list[dict[str, Any]]:
         vector = corpus.embedder.embed_queries([question.query])

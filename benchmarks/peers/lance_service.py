@@ -17,7 +17,7 @@ from lancedb.rerankers import RRFReranker
 
 from benchmarks.peers.service import ENTRY, TENANT, Corpus, Question, arguments, least_effort, serve
 
-_EFFORTS = (20, 30, 60, 100, 150, 200, 300, 500)
+_EFFORTS = (20, 30, 60, 100, 150, 200, 300, 400, 500, 700)
 """Candidates of a search (`ef`), from the least that the engine takes: ten hits by `_REFINED`."""
 _REFINED = 2
 _VISIBLE = f"tenant = '{TENANT}' AND array_has_any(acl, ['{ENTRY}'])"

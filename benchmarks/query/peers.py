@@ -65,7 +65,8 @@ def install(settings: Settings) -> dict[str, Path]:
         (folder / "models").symlink_to(settings.model_dir.resolve())
         with closing(open_embedder(settings)) as embedder:
             texts = chunk_texts(_TRIAL_CHUNKS)
-            write_corpus(folder, texts, text_vectors(texts, embedder, settings.home / "bench" / "vectors"))
+            vectors = text_vectors(texts, embedder, settings.home / "bench" / "vectors")
+            write_corpus(folder, texts, vectors, vectors[:1])
         for _, system, _ in start(stack, pythons, settings, folder):
             asyncio.run(_ask(system))
     return pythons
@@ -76,9 +77,10 @@ async def _ask(system: System) -> None:
         await call("Which peer answers?")
 
 
-def write_corpus(folder: Path, texts: list[str], vectors: Vectors) -> None:
-    """The files that `start` gives to the peers."""
+def write_corpus(folder: Path, texts: list[str], vectors: Vectors, asked: Vectors) -> None:
+    """The files that `start` gives to the peers; `asked` are vectors of questions that they are set up by."""
     np.save(folder / "vectors.npy", vectors)
+    np.save(folder / "asked.npy", asked)
     (folder / "texts.json").write_text(json.dumps(texts), encoding="utf-8")
 
 
@@ -92,6 +94,7 @@ def start(
             "state": home / f"peer-{number}",
             "vectors": home / "vectors.npy",
             "texts": home / "texts.json",
+            "asked": home / "asked.npy",
             "embedder": settings.embedder,
         }
         service = processes.peer_service(
