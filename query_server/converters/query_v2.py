@@ -239,6 +239,8 @@ def from_event(event: Event, found: Retrieved) -> pb.AnswerEvent:
     )  # fmt: skip
     if found.question.by is not StandaloneBy.ASKED:
         final.standalone_question, final.standalone_by = found.question.text, found.question.by
+    elif isinstance(event, Answered) and event.continued:
+        final.standalone_question, final.standalone_by = found.question.perhaps, StandaloneBy.WORDS
     if found.as_of is not None:
         final.as_of.FromDatetime(found.as_of)
     if not isinstance(event, Failed):

@@ -84,8 +84,8 @@ class Question:
     passages token by token, where the model can; `search` and `around` read more, within what the caller may see.
     `egress` is the policy of the caller's tenant, which passages for an endpoint must pass. `deadline` is the caller's,
     by `time.monotonic`. Of a follow-up that was completed by the words of questions before it, `follow_up` is what was
-    asked, and `previous` the answer that it follows on: untrusted text. With `progress` the caller wants
-    `Writing` events. Documents that editors `pinned` are shown first.
+    asked, and `previous` the answer that it follows on: untrusted text. `perhaps` is as of `StandaloneQuestion`. With
+    `progress` the caller wants `Writing` events. Documents that editors `pinned` are shown first.
     """
 
     text: str
@@ -99,6 +99,7 @@ class Question:
     progress: bool = False
     follow_up: str = ""
     previous: str = ""
+    perhaps: str = ""
     pinned: frozenset[uuid.UUID] = frozenset()
 
 
@@ -121,11 +122,15 @@ class Tokens:
 
 @dataclass(frozen=True, slots=True)
 class StandaloneQuestion:
-    """A question that can be understood without its conversation. `text` is as asked with `StandaloneBy.ASKED`."""
+    """A question that can be understood without its conversation. `text` is as asked with `StandaloneBy.ASKED`.
+
+    `perhaps` has the words of the questions before it, where only the passages can tell whether it continues them.
+    """
 
     text: str
     by: StandaloneBy = StandaloneBy.ASKED
     tokens: Tokens | None = None
+    perhaps: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,8 +179,8 @@ class Answered:
     """The end of an answer: what each marker refers to, in order of number, without gaps.
 
     `markdown` is the whole answer in that form, `read_as` the question as it was corrected (empty: as it was asked),
-    and `evidence` the cited passages that are not among the question's hits. `excerpts` are the places that an answer
-    of quotes is made of; a written one has none.
+    and `evidence` the cited passages that are not among the question's hits. `continued`: it was read as its `perhaps`.
+    `excerpts` are the places that an answer of quotes is made of; a written one has none.
     """
 
     citations: tuple[Citation, ...]
@@ -184,6 +189,7 @@ class Answered:
     markdown: str = ""
     excerpts: tuple[Excerpt, ...] = ()
     read_as: str = ""
+    continued: bool = False
     evidence: tuple[SearchHit, ...] = ()
     answered_by: AnsweredBy = AnsweredBy()
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from rag_core.answering.base import Message, Role, StandaloneBy, StandaloneQuestion
 from rag_core.answering.evidence import is_chinese
-from rag_core.answering.extractive import content_words
+from rag_core.answering.extractive import content_words, share_of_words
 
 MAX_CARRIED_WORDS: Final = 10
 MAX_CARRIED_CHARS: Final = 300
@@ -31,6 +32,12 @@ _OF_ANOTHER: Final = re.compile(r"^(?:the|this|that|these|those|my|your)\b", re.
 """Begins what is a part of something: "And the default?"."""
 _SHORT_ZH: Final = 4
 """Characters up to which a Chinese question is too short to name what it is about."""
+_MAY_CONTINUE: Final = 5
+"""Content words up to which a question may leave out what it is about, without a sign of it."""
+_MAY_CONTINUE_ZH: Final = 12
+"""The same in characters of a Chinese question."""
+_SPOKEN_OF: Final = 0.5
+"""Share of a question's words in an answer, from which that is still about it."""
 _CORRECTS: Final = re.compile(
     r"^\W{0,8}(?:(?:no|nope|oh|wait|well|sorry|actually)\b\W{1,4}){0,3}(?:i\s(?:meant|mean|was asking about)\b\W{0,4})"
     r"|^\W{0,8}(?:sorry|actually)\b\W{1,4}"
@@ -50,20 +57,32 @@ _EDGES: Final = " \t\n?!.,;:()[]\"'“”‘’？！。，；：（）「」"
 def carry_over(question: str, earlier: Sequence[Message]) -> StandaloneQuestion:
     """The question with the words of the questions that it continues or corrects; as asked when it does neither.
 
-    Walks back over earlier follow-ups to the question that named the subject. Deterministic.
+    A short question without a sign of either keeps both readings: as asked, and `perhaps` with these words.
+    Deterministic.
     """
     asked = _CORRECTS.sub("", question, count=1) or question
     corrects = asked != question and not _ASKS.match(asked) and len(content_words(asked)) <= _CORRECTED
-    if not corrects and not _continues(asked):
-        return _standalone(asked, question)
+    joined = _joined(asked, _carried(earlier))
+    if corrects or _continues(asked):
+        return _standalone(joined, question)
+    perhaps = joined if joined != asked and _may_continue(asked) else ""
+    return replace(_standalone(asked, question), perhaps=perhaps)
+
+
+def _carried(earlier: Sequence[Message]) -> list[str]:
+    """Walk back over earlier follow-ups to the question that named the subject.
+
+    A question that may continue another does when the last answer still speaks of that one.
+    """
+    answer = next((message.text for message in reversed(earlier) if message.role is Role.ASSISTANT), "")
     carried: list[str] = []
-    for message in reversed(earlier):
-        if message.role is not Role.USER:
-            continue
-        carried = [*_words(message.text), *carried]
-        if not _continues(message.text):
+    newer = ""
+    for text in (message.text for message in reversed(earlier) if message.role is Role.USER):
+        still = _may_continue(newer) and share_of_words(text, answer) >= _SPOKEN_OF
+        if newer and not (_continues(newer) or still):
             break
-    return _standalone(_joined(asked, carried), question)
+        carried, newer = [*_words(text), *carried], text
+    return carried
 
 
 def new_subject(question: str) -> str:
@@ -93,6 +112,12 @@ def _continues(question: str) -> bool:
     if len(words) == 1 and not (_DEFINES.search(question) and not _MAY_POINT.search(question)):
         return True
     return len(words) <= _SHORT and bool(_CONTINUES.search(question) or _MAY_POINT.search(question))
+
+
+def _may_continue(question: str) -> bool:
+    if is_chinese(question):
+        return len(_LETTERS.findall(question)) <= _MAY_CONTINUE_ZH
+    return len(content_words(question)) <= _MAY_CONTINUE
 
 
 def _words(question: str) -> list[str]:

@@ -196,6 +196,7 @@ class AnswerHandler:
             progress=progress,
             follow_up=follow_up,
             previous=previous,
+            perhaps=asked.perhaps,
             pinned=frozenset(map(uuid.UUID, plan.curations.documents(CurationAction.PIN))),
         )
         skipped, curations = self._search.rerank_skipped(plan, found.hits), plan.curations
@@ -288,11 +289,13 @@ def _described(event: Answered | Abstained) -> dict[str, object]:
 
 
 def _followed(asked: StandaloneQuestion, own: str, earlier: Sequence[Message]) -> tuple[str, str]:
-    """The follow-up and the answer that it follows on, when words of earlier questions were added; else nothing."""
-    if asked.by is not StandaloneBy.WORDS:
+    """The follow-up to which words of earlier questions were added, and the answer that it follows on or may follow on;
+    else nothing."""
+    added = asked.by is StandaloneBy.WORDS
+    if not added and not asked.perhaps:
         return "", ""
     answers = (message.text for message in reversed(earlier) if message.role is Role.ASSISTANT)
-    return own, next(answers, "")
+    return own if added else "", next(answers, "")
 
 
 class _More:

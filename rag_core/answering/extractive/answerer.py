@@ -83,12 +83,13 @@ class Ranking:
 async def rank_passages(question: Question) -> Ranking:
     """Retrieve again where a word was misspelt, compare, and rank. Raises what the question's functions raise."""
     text, hits = await _corrected(question)
+    previous = question.previous if question.follow_up else ""
     subject = new_subject(question.follow_up)
-    hits = await (_with_subject(question, subject, hits) if subject else _with_previous(question, hits))
+    hits = await (_with_subject(question, subject, hits) if subject else _with_previous(question, previous, hits))
     hits = await _with_openings(question, text, hits)
     passages = [passage_of(hit) for hit in hits]
     asked = await in_thread(lambda: understand(text, [bag(one.searched) for one in passages], question.follow_up))
-    candidates = await in_thread(rank, passages, asked, question.previous)
+    candidates = await in_thread(rank, passages, asked, previous)
     if question.compare is not None:
         matches = await question.compare(text, [one.passage.text for one in candidates[:POOL]])
         candidates = rerank(candidates, matches)
@@ -101,6 +102,8 @@ async def decide(question: Question, threshold: float = 0.0) -> Answered | Absta
     if not question.hits:
         return Abstained(Abstention.NO_RESULTS)
     ranking = await rank_passages(question)
+    continued = await _continued(question, ranking)
+    ranking = continued or ranking
     outcome = decide_outcome(ranking.asked, ranking.candidates, threshold)
     if outcome is Outcome.NOT_FOUND and question.pinned:
         outcome = Outcome.CLOSEST_PASSAGES
@@ -116,9 +119,27 @@ async def decide(question: Question, threshold: float = 0.0) -> Answered | Absta
         outcome=outcome,
         markdown=to_markdown(own, _lead(question, outcome)),
         excerpts=selected.excerpts,
-        read_as=ranking.asked.text if ranking.asked.text != question.text else "",
+        read_as=ranking.asked.text if ranking.asked.text not in (question.text, question.perhaps) else "",
+        continued=continued is not None,
         evidence=evidence,
     )
+
+
+async def _continued(question: Question, alone: Ranking) -> Ranking | None:
+    """Return the ranking of a question with the words of those before it, when these bring its best passage nearer.
+
+    Read with words that it does not mean, no passage is as near to it token by token.
+    """
+    own = alone.candidates[0].matches
+    if not question.perhaps or question.search is None or own is None:
+        return None
+    hits = await question.search(question.perhaps, ())
+    if not hits:
+        return None
+    joined = replace(question, text=question.perhaps, hits=hits, contrast=(), follow_up=question.text)
+    ranking = await rank_passages(joined)
+    theirs = ranking.candidates[0].matches
+    return ranking if theirs is not None and theirs.whole() > own.whole() else None
 
 
 async def _corrected(question: Question) -> tuple[str, tuple[SearchHit, ...]]:
@@ -146,9 +167,10 @@ async def _with_subject(question: Question, subject: str, hits: tuple[SearchHit,
     return tuple(hit for pair in zip_longest(found, others) for hit in pair if hit is not None)
 
 
-async def _with_previous(question: Question, hits: tuple[SearchHit, ...]) -> tuple[SearchHit, ...]:
+async def _with_previous(question: Question, previous: str, hits: tuple[SearchHit, ...]) -> tuple[SearchHit, ...]:
     """Add the hits for a follow-up within the section that the answer before it showed first."""
-    section = question.previous.partition("\n")[0][:MAX_SECTION_CHARS]
+    lines = (line for line in previous.splitlines() if line.strip() and line not in (CLOSEST, CLOSEST_ZH))
+    section = next(lines, "")[:MAX_SECTION_CHARS]
     if not section or question.search is None:
         return hits
     known = {hit.chunk_id for hit in hits}

@@ -86,6 +86,11 @@ def coverage(terms: Sequence[Term], found: Bag) -> float:
     return sum(term.weight for term in terms if not found.isdisjoint(term.stems)) / total if total else 0.0
 
 
+def share_of_words(question: str, text: str) -> float:
+    """Return the share of a question's words, in [0, 1], that a text has."""
+    return coverage(question_terms(question, ()), bag(text))
+
+
 def precision(terms: Sequence[Term], text: str) -> float:
     """The part of a heading's words that the question has."""
     asked = {stem for term in terms for stem in term.stems}

@@ -52,6 +52,15 @@ def test_a_passage_has_its_blocks_with_parts_and_the_header_that_a_cut_took() ->
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(("continued", "shown"), [(True, ("how? (leave)", "words")), (False, ("", ""))])
+def test_an_answer_says_as_what_a_question_was_read_that_may_continue_another(
+    continued: bool, shown: tuple[str, str]
+) -> None:
+    asked = StandaloneQuestion("how?", perhaps="how? (leave)")
+    final = from_event(Answered((), continued=continued), Retrieved(RESULT, None, 0.0, asked)).final
+    assert (final.standalone_question, final.standalone_by) == shown
+
+
 def test_a_citation_names_the_page_and_headings_of_what_it_quotes() -> None:
     cited = Citation(1, 0, START + 26, START + 31, "- two")
     final = from_event(Answered((cited,)), Retrieved(RESULT, None, 0.0, StandaloneQuestion("how?"))).final

@@ -55,6 +55,28 @@ def test_a_question_that_stands_alone_is_left_as_it_is(question: str) -> None:
     assert (found.text, found.by) == (question, StandaloneBy.ASKED)
 
 
+@pytest.mark.parametrize(
+    ("question", "perhaps"),
+    [
+        ("Who approves the form?", "Who approves the form? (parental leave)"),
+        ("需要提前多久申请？", "需要提前多久申请？（parental leave）"),
+        ("Which settings limit the size of uploaded files and of every archive?", ""),
+        ("公司的员工手册里关于远程办公有哪些规定？", ""),
+    ],
+)
+def test_a_short_question_without_a_sign_may_continue_the_one_before_it(question: str, perhaps: str) -> None:
+    found = carry_over(question, user("What is parental leave?"))
+    assert (found.text, found.by, found.perhaps) == (question, StandaloneBy.ASKED, perhaps)
+
+
+def test_questions_are_carried_as_long_as_the_last_answer_speaks_of_what_was_asked_before() -> None:
+    asked = [Message(Role.USER, "What is parental leave?"), Message(Role.USER, "Who approves the form?")]
+    still = [*asked, Message(Role.ASSISTANT, "Parental leave: a manager signs the form.")]
+    another = [*asked, Message(Role.ASSISTANT, "Expenses: a manager signs the form.")]
+    assert carry_over("Until when?", still).text == "Until when? (parental leave approves form)"
+    assert carry_over("Until when?", another).text == "Until when? (approves form)"
+
+
 def test_only_what_the_user_asked_is_carried_and_never_much() -> None:
     assert carry_over("Why?", [Message(Role.ASSISTANT, "Salaries are reviewed in June.")]).by is StandaloneBy.ASKED
     long = user("Compare " + " ".join(f"word{number}" for number in range(10_000)))

@@ -457,6 +457,30 @@ async def test_what_a_follow_up_names_is_searched_by_itself() -> None:
     assert shown.excerpts[0].heading_path == ("手册", "阵列")
 
 
+@pytest.mark.parametrize(("means", "read_as_continued"), [("Sick leave lasts", True), ("laptop from", False)])
+async def test_the_nearer_reading_of_a_question_that_may_continue_another_is_answered(
+    means: str, read_as_continued: bool
+) -> None:
+    hits = corpus(LEAVE, tokens=12)
+    (laptop,) = (one for one in hits if "laptop" in one.payload.text)
+
+    async def search(_text: str, _locators: Sequence[str]) -> tuple[SearchHit, ...]:
+        return hits
+
+    asked = Question(
+        "Who orders new ones?",
+        (laptop,),
+        compare=Compares(means),
+        search=search,
+        previous="Handbook > Sick leave",
+        perhaps="Who orders new ones? (sick leave)",
+    )
+    shown = await decide(asked)
+    assert isinstance(shown, Answered)
+    assert (shown.continued, shown.read_as) == (read_as_continued, "")
+    assert (shown.excerpts[0].heading_path[-1] == "Sick leave") is read_as_continued
+
+
 async def test_an_answer_does_not_begin_with_the_address_that_ends_what_stands_before_it() -> None:
     page = "# Guide\n\n## Teams\n\nSee the list of teams.\n\n→ https://example.org/teams\n\nThe database holds names.\n"
     shown = await decide(Question("What does the database hold?", corpus(page), compare=Compares("database holds")))
