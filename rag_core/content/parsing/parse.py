@@ -16,7 +16,7 @@ from rag_core.content.parsing.decode import decode
 from rag_core.content.parsing.detect import OFFICE, Kind, detect, promised_kind, require_match
 from rag_core.errors import InvalidInput, RagError, Reason
 
-PARSER_VERSION: Final = 15
+PARSER_VERSION: Final = 16
 """Raise it with every change that makes the same bytes give another document; a golden test notices when it is due."""
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -66,6 +66,15 @@ def _looks_english(sample: str) -> bool:
         return False
     return sum(word in _ENGLISH for word in words) >= max(1, len(words) * 0.07)
 
+
+_SITE_INDEX: Final = re.compile(
+    r"(?:\A|/)(?:offline-)?(?:search[-_]?index|search-data|lunr-index)(?:[-.][\w-]{1,64}){0,4}\.js(?:on)?\Z",
+    re.IGNORECASE,
+)
+"""Names that Sphinx, MkDocs, mdBook, Docusaurus, Docsy and Jekyll's themes give to a site's own search index."""
+_SCRIPT: Final = re.compile(r"\.(?:m?js|css)\Z", re.IGNORECASE)
+_MINIFIED_LINE: Final = 5_000
+"""Characters of a line that nobody wrote by hand."""
 
 _TextReader = Callable[[str, ParseLimits, str], ParsedDocument]
 _BinaryReader = Callable[[bytes, ParseLimits], ParsedDocument]
@@ -120,12 +129,23 @@ def _read(kind: Kind, content: bytes, name: str, media_type: str | None, limits:
         return binary(content, limits)
     textual: _TextReader = reader
     text = decode(content, media_type)
+    if _is_for_programs(text, name):
+        raise InvalidInput(
+            Reason.TYPE_UNSUPPORTED, "the document is for programs: a site's search index or a minified script"
+        )
     if len(text) > 2 * limits.max_text_chars:
         # Markup can be half of a document, not more: do not even build its tree.
         raise InvalidInput(
             Reason.TEXT_TOO_LARGE, f"the document is longer than {2 * limits.max_text_chars} characters; split it"
         )
     return textual(text, limits, str(kind))
+
+
+def _is_for_programs(text: str, name: str) -> bool:
+    path = name.partition("?")[0]
+    if _SITE_INDEX.search(path):
+        return True
+    return bool(_SCRIPT.search(path)) and any(len(line) > _MINIFIED_LINE for line in text.splitlines())
 
 
 def _office_kind(content: bytes, name: str, limits: ParseLimits) -> Kind:

@@ -8,7 +8,7 @@ import pytest
 from rag_core.content.parsing.detect import Kind, detect, extension
 from rag_core.errors import Reason
 from tests.unit.rag_core.content.parsing import builders
-from tests.unit.rag_core.content.parsing.conftest import Refusal
+from tests.unit.rag_core.content.parsing.conftest import Read, Refusal
 
 HTML = b"<!DOCTYPE html><html><body><p>text</p></body></html>"
 EXECUTABLE = Path(sys.executable).resolve().read_bytes()[:65536]
@@ -144,3 +144,33 @@ def test_what_looks_like_a_scan_asks_for_character_recognition(refusal: Refusal,
 )
 def test_extension_is_that_of_the_last_segment(name: str, expected: str) -> None:
     assert extension(name) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("docs/searchindex.js", b'Search.setIndex({"titles": ["Going on vacation"]})'),
+        ("search/search_index.json", b'{"docs": [{"title": "Home", "text": "Welcome"}]}'),
+        ("https://example.org/search-index-docs-en.json?v=3", b'{"documents": [{"t": "Home"}]}'),
+        ("searchindex-3f21ab.js", b"window.search = {}"),
+        ("offline-search-index.0a1b.json", b'[{"ref": "/docs"}]'),
+        ("assets/js/search-data.json", b'{"0": {"title": "Home"}}'),
+        ("assets/site.min.js", b"var a=1;" * 1000),
+        ("assets/site.css", b"a{b:c}" * 1000),
+    ],
+)
+def test_what_a_site_has_for_programs_is_no_document(refusal: Refusal, name: str, content: bytes) -> None:
+    assert refusal(content, name) is Reason.TYPE_UNSUPPORTED
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("search.js", b"// Finds a page.\nfunction find(page) {}\n"),
+        ("research-index.json", b'{"year": 2024, "papers": 3}'),
+        ("export.json", b'{"text": "' + b"One long line of data. " * 500 + b'"}'),
+        ("notes.txt", b"One paragraph on one line. " * 500),
+    ],
+)
+def test_scripts_and_data_that_somebody_wrote_are_documents(read: Read, name: str, content: bytes) -> None:
+    assert read(content, name).text
