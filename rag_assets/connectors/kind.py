@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import cache, partial
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Protocol, Self
 from urllib.parse import urlsplit
@@ -203,7 +204,8 @@ class ConnectorKind:
 
 def imported(name: str) -> Callable[[Any, ConnectorContext], Any]:
     """Return a call of `module:name` that imports it then, so that a kind costs nothing until it is used."""
-    return lambda options, context: resolve_name(name)(options, context)
+    find = cache(partial(resolve_name, name))
+    return lambda options, context: find()(options, context)
 
 
 def watched_by(name: str) -> Watch:

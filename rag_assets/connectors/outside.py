@@ -52,7 +52,8 @@ class ConnectorContext:
     @property
     def paths(self) -> PathRules:
         """The rules for what may be opened of this machine."""
-        return PathRules(self.home, self.fetch_policy.allowance)
+        home = self.home.resolve() if self.home is not None else None
+        return PathRules(home, self.fetch_policy.allowance)
 
 
 SAMPLE = 10

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from functools import cache
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import urlsplit
@@ -112,8 +113,8 @@ def _is_this_machine(address: Address) -> bool:
 
 def _local_ports(settings: Settings) -> Iterator[int]:
     """The port of every setting that names one, and those of further query servers and of a candidate release."""
-    for name in type(settings).model_fields:
-        port = getattr(settings, name) if name.endswith(_PORT) else None
+    for name in _port_settings(type(settings)):
+        port = getattr(settings, name)
         if port is not None:
             yield port
     named = [pair for name in _PORT_PAIRS for pair in split_list(getattr(settings, name) or "")]
@@ -122,6 +123,11 @@ def _local_ports(settings: Settings) -> Iterator[int]:
         for number in range(settings.replicas):
             port = first + number * _SERVER_STEPS
             yield from (port, port + 10 * _SERVER_STEPS)
+
+
+@cache
+def _port_settings(settings: type[Settings]) -> tuple[str, ...]:
+    return tuple(name for name in settings.model_fields if name.endswith(_PORT))
 
 
 def _endpoints(settings: Settings) -> Iterator[Endpoint]:

@@ -38,7 +38,7 @@ def closing_fd(fd: int) -> Iterator[int]:
 @dataclass(frozen=True, slots=True)
 class PathRules:
     """Rules for the paths that a source opens, applied to what a name leads to at that moment: never in `home`
-    (RAG_HOME), and with an `allowance` only below its folders."""
+    (RAG_HOME, resolved), and with an `allowance` only below its folders."""
 
     home: Path | None = None
     allowance: SourceAllowance | None = None
@@ -54,8 +54,8 @@ class PathRules:
 
     def accept(self, resolved: Path, *, above_home: bool = False) -> None:
         """Raise for a resolved path that the source may not open."""
-        if self.home is not None and not (above_home and resolved in self.home.resolve().parents):
-            require_apart(str(resolved), self.home)
+        if self.home is not None and not (above_home and resolved in self.home.parents):
+            _require_apart(resolved, self.home)
         if self.allowance is not None and not self.allowance.names_path(resolved):
             message = "the folder or file leads to a place that your tenant may not read (RAG_SOURCE_ALLOWANCES)"
             raise PermissionDenied(Reason.SOURCE_NOT_ALLOWED, message)
@@ -77,15 +77,16 @@ def open_folder(name: str, parent: int) -> int:
     return os.open(name, _FOLDER, dir_fd=parent)
 
 
-def require_apart(root: str, home: Path) -> None:
-    """Refuse a root that holds RAG_HOME or lies in it: its secrets, logs and database are no documents.
+def _require_apart(resolved: Path, home: Path) -> None:
+    """Refuse a path that holds RAG_HOME or lies in it: its secrets, logs and database are no documents.
 
     The corpus that `rag up` makes of installed packages stands there too, in a folder of its own. Raises `ConfigError`
     (`PATH_OUTSIDE_ROOT`).
     """
-    wanted, own = Path(root).resolve(), home.resolve()
-    inside = wanted.is_relative_to(own) and not wanted.is_relative_to(own / CORPUS)
-    if inside or own.is_relative_to(wanted):
+    # Parts are compared, which `Path` keeps: `is_relative_to` makes a path each time, for each file that is opened.
+    path, own = resolved.parts, home.parts
+    inside = path[: len(own)] == own and path[len(own) : len(own) + 1] != (CORPUS,)
+    if inside or own[: len(path)] == path:
         message = "path: holds RAG_HOME or lies in it; choose a place apart from the installation's own state"
         raise ConfigError(Reason.PATH_OUTSIDE_ROOT, message)
 

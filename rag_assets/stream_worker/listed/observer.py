@@ -168,6 +168,9 @@ class SourceObserver:
         self._servers.watch(read)
 
     def _can_observe(self, name: SourceName) -> bool:
+        known = self._sources.get(name)
+        if known is not None and known.tag and not known.failures and not known.left_until:
+            return True  # its last look says so
         options, left = self._configs[name].options, self._left.get(name, 0.0)
         mounted = not isinstance(options, FilesystemOptions) or Path(options.root).is_dir()
         return mounted and left < time.monotonic()

@@ -51,13 +51,12 @@ def observable(connection: Connection, enabled: Mapping[SourceName, bool]) -> di
     `enabled` is what their files say, which counts until Dagster has loaded them.
     """
     closed = tenants.closed(connection)
-    known = {(row.tenant, row.source): row for row in connection.execute(_KNOWN)}
+    known = {(tenant, source): facts for tenant, source, *facts in connection.execute(_KNOWN)}
     found = {}
     for name, default in enabled.items():
-        row = known.get(name)
-        follows = default if row is None or row.follows is None else row.follows
-        if follows and name[0] not in closed:
-            found[name] = ObservableSource(*name, *((row.run_id, row.run_state) if row is not None else ()))
+        follows, run_id, run_state = known.get(name, (None, None, None))
+        if (default if follows is None else follows) and name[0] not in closed:
+            found[name] = ObservableSource(*name, run_id, run_state)
     return found
 
 

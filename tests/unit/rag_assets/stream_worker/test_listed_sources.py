@@ -14,6 +14,7 @@ from typing import Any, cast
 import dagster as dg
 import pytest
 import yaml
+from sqlalchemy import event
 
 from rag_assets.connectors import connector_context, open_connector
 from rag_assets.defs.alerts.sensors import CHECKS
@@ -210,6 +211,30 @@ def test_what_changes_in_a_folder_is_searchable_and_what_is_deleted_is_gone(inst
     (root / "0.md").unlink()
     assert eventually(lambda: "0.md" not in installation.texts())
     assert installation.wanted == {}
+
+
+def test_a_look_that_finds_nothing_opens_no_connection_to_the_database(installation: Installation) -> None:
+    root, opened = installation.add("handbook"), list[object]()
+    one = ObservedSource(installation.configs["handbook"], installation.newest_run("handbook"))
+    settle(root)
+    one.look(installation.resources)
+    event.listen(installation.stream.store.engine, "checkout", lambda *_: opened.append(1))
+    one.look(installation.resources)
+    assert (one.reason, opened) == ("", [])
+    (root / "0.md").write_text("Changed: valve.")
+    one.look(installation.resources)
+    assert installation.texts()["0.md"] == "Changed: valve."
+    assert opened
+
+
+def test_a_source_whose_folder_goes_away_is_given_back_until_it_is_there_again(installation: Installation) -> None:
+    root = installation.add("handbook")
+    installation.start()
+    assert eventually(lambda: installation.is_looked_at("handbook"))
+    root.rename(root.with_name("away"))
+    assert eventually(lambda: installation.observed("handbook") is None)
+    root.with_name("away").rename(root)
+    assert eventually(lambda: installation.is_looked_at("handbook"))
 
 
 def test_small_sources_are_read_as_soon_as_their_files_are_there_without_dagster_and_without_a_run(
