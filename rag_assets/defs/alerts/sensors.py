@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
+from rag_assets.defs.alerts.failed_checks import FailedChecks
 from rag_assets.defs.streams.jobs import JOB as STREAM_JOB
 from rag_assets.lib.failures import typed_failures
 from rag_assets.lib.naming import PARTITION_TAG, STAGES, asset_key, job_name, partition_keys
@@ -49,12 +50,14 @@ CHECKS = {
     "index": ("accounting", "listing_complete", "deletion_guard", "document_budget", "quality", "poison_rate"),
 }
 """The blocking checks of every source."""
+_FAILED_RUNS = 100
 _REMEMBERED = timedelta(days=1)
 """Duration of the alerts about an automatically rebuilt index and about documents that disappeared."""
 
 
 def alert_sensor(configs: Sequence[SourceConfig], settings: Settings) -> dg.SensorDefinition:
     """One sensor for all sources and jobs."""
+    checks = FailedChecks()
 
     @dg.sensor(
         name="alerts",
@@ -68,7 +71,9 @@ def alert_sensor(configs: Sequence[SourceConfig], settings: Settings) -> dg.Sens
             try:
                 living = pipeline.settings.stream_lost_seconds
                 share = pipeline.settings.delete_guard_fraction
-                outcome = evaluate(pipeline.store, context.instance, configs, notifiers, living=living, share=share)
+                outcome = evaluate(
+                    pipeline.store, context.instance, configs, notifiers, checks=checks, living=living, share=share
+                )
             finally:
                 for notifier in notifiers:
                     notifier.close()
@@ -85,19 +90,22 @@ def evaluate(
     configs: Sequence[SourceConfig],
     notifiers: Sequence[Notifier],
     *,
+    checks: FailedChecks | None = None,
     now: datetime | None = None,
     living: float = 30.0,
     share: float = 0.2,
 ) -> AlertDelivery:
     """Evaluate every condition once and notify. A stream worker is alive after a heartbeat within `living` seconds.
 
+    `checks` spares the next evaluation to read the results of all checks.
     Deletions of more than this `share` of a source that were not held are reported for a day.
     """
     when = now or datetime.now(UTC)
     with closing(store.engine.connect()) as connection:
         runs = status.known_runs(connection)
         connection.commit()
-        conditions = [*run_failures(instance, configs, runs), *blocked_checks(instance, configs)]
+        blocked = blocked_checks(instance, configs, checks or FailedChecks())
+        conditions = [*run_failures(instance, configs, runs), *blocked]
         states = source_states(connection)
         minutes = {one.name: one.freshness_minutes for one in configs if one.enabled and one.freshness_minutes}
         conditions += [*held_deletions(states), *stale_sources(states, minutes, when), *dated_ahead(states)]
@@ -119,12 +127,18 @@ def run_failures(
     runs: Mapping[tuple[str, str, int], tuple[str, RunState]],
 ) -> Iterator[Alert]:
     """Jobs (and shards of them) whose last finished run failed. Dagster is asked for those whose newest run, as it is
-    recorded in `runs`, did not succeed: a thousand questions a minute would only say that nothing failed."""
+    recorded in `runs`, did not succeed: a thousand questions a minute would only say that nothing failed. Where no run
+    is recorded, because there was none or the sensor that records them fails, the newest failed runs of all say it."""
+    places = {(job_name(one), shard): one for one in configs for shard in partition_keys(one)}
+    states = {
+        place: runs.get((one.tenant, one.name, int(place[1] or 0)), ("", None))[1] for place, one in places.items()
+    }
+    unknown = {place for place, state in states.items() if state is None}
+    failed = unknown & _newest_failed(instance) if unknown else set()
     wanted = [
-        (job_name(one), shard, one)
-        for one in configs
-        for shard in partition_keys(one)
-        if runs.get((one.tenant, one.name, int(shard or 0)), ("", RunState.SUCCEEDED))[1] is not RunState.SUCCEEDED
+        (job, shard, one)
+        for (job, shard), one in places.items()
+        if states[job, shard] not in (None, RunState.SUCCEEDED) or (job, shard) in failed
     ]
     for job, shard, config in [*wanted, ("maintenance", None, None), (STREAM_JOB, None, None)]:
         tags = {PARTITION_TAG: shard} if shard is not None else {}
@@ -134,6 +148,12 @@ def run_failures(
         newest = instance.get_run_records(filters, limit=1)
         if newest and newest[0].dagster_run.status is dg.DagsterRunStatus.FAILURE:
             yield _run_failed(newest[0], job, shard, config)
+
+
+def _newest_failed(instance: dg.DagsterInstance) -> set[tuple[str, str | None]]:
+    """Jobs and shards of the newest failed runs."""
+    failed = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE]), limit=_FAILED_RUNS)
+    return {(run.job_name, run.tags.get(PARTITION_TAG)) for run in failed}
 
 
 def _run_failed(record: dg.RunRecord, job: str, shard: str | None, config: SourceConfig | None) -> Alert:
@@ -151,7 +171,9 @@ def _run_failed(record: dg.RunRecord, job: str, shard: str | None, config: Sourc
     )
 
 
-def blocked_checks(instance: dg.DagsterInstance, configs: Sequence[SourceConfig]) -> Iterator[Alert]:
+def blocked_checks(
+    instance: dg.DagsterInstance, configs: Sequence[SourceConfig], checks: FailedChecks
+) -> Iterator[Alert]:
     """Blocking checks whose last result was a failure."""
     keys = {
         dg.AssetCheckKey(asset_key(config, stage), check): config
@@ -159,17 +181,15 @@ def blocked_checks(instance: dg.DagsterInstance, configs: Sequence[SourceConfig]
         for stage in STAGES
         for check in CHECKS[stage]
     }
-    found = instance.event_log_storage.get_latest_asset_check_execution_by_key(list(keys))
-    for key, record in found.items():
-        if record.status.value == "FAILED":
-            place = key.asset_key.to_user_string()
-            yield Alert(
-                f"{AlertKind.CHECK_BLOCKED}:{place}/{key.name}",
-                AlertKind.CHECK_BLOCKED,
-                "critical",
-                f"check {key.name} of {place} failed",
-                keys[key].name,
-                keys[key].tenant,
-                {"run_id": record.run_id},
-                started_at=datetime.fromtimestamp(record.create_timestamp, UTC),
-            )
+    for key, record in checks.read(instance, keys).items():
+        place = key.asset_key.to_user_string()
+        yield Alert(
+            f"{AlertKind.CHECK_BLOCKED}:{place}/{key.name}",
+            AlertKind.CHECK_BLOCKED,
+            "critical",
+            f"check {key.name} of {place} failed",
+            keys[key].name,
+            keys[key].tenant,
+            {"run_id": record.run_id},
+            started_at=datetime.fromtimestamp(record.create_timestamp, UTC),
+        )
