@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -88,7 +88,8 @@ DELETE FROM rag.source_states s WHERE NOT s.configured AND NOT EXISTS (
 
 def observe(connection: Connection, found: Sequence[Observation]) -> None:
     """Store what Dagster knows of every configured source; others are marked as not configured."""
-    connection.execute(_OBSERVE, {"found": json.dumps([asdict(one) for one in found])})
+    rows = [{name: getattr(one, name) for name in Observation.__slots__} for one in found]
+    connection.execute(_OBSERVE, {"found": json.dumps(rows)})
     keys = {"tenants": [one.tenant for one in found], "sources": [one.source for one in found]}
     connection.execute(_UNCONFIGURED, keys)
     connection.execute(_FORGET_RUNS)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from rag_assets.config import files_fingerprint, load_all_sources, load_sources, read_sources
 from rag_assets.source_config import SourceConfig, cron_problem
+from rag_assets.strict_yaml import parse_yaml
 from rag_core.content.sources import Source
 from rag_core.errors import ConfigError, Reason
 from tests.unit.rag_assets.definitions.conftest import Attributes, WriteSource
@@ -170,11 +171,21 @@ def test_a_wrong_value_is_named_with_its_place(
         (b"[" * 100 + b"]" * 100, "line 1: nested more than 32 levels deep"),
         (b"a: " + b"x" * 300_000, "larger than 262144 bytes"),
         (b"a: \x00\n", "not valid YAML (ReaderError)"),
+        (b"a: |#\n  b\n", "line 1: expected chomping or indentation indicators"),
+        (b"a: {b?c: 1}\n", "line 1: expected ',' or '}', but got '?'"),
+        (b"a: {b: 1\t}\n", "line 1: indented with a tab"),
     ],
 )
 def test_a_file_that_is_not_plain_yaml_is_refused(sources_dir: Path, content: bytes, problem: str) -> None:
     (sources_dir / "bad.yaml").write_bytes(content)
     assert any(line.startswith(f"CONFIG_INVALID at sources/bad.yaml: {problem}") for line in refused(sources_dir))
+
+
+@given(st.lists(st.sampled_from([*"ab1:-,[]{}#'\"\n\t|>?!%@`~<=\\.", ": ", "\n  ", "\n- "]), max_size=24).map("".join))
+def test_what_is_read_is_what_yaml_means(text: str) -> None:
+    found = parse_yaml(text)
+    if not found.problems:
+        assert found.data == yaml.safe_load(text)
 
 
 @pytest.mark.catalogue("B71")
