@@ -82,7 +82,7 @@ def test_a_failed_check_of_each_kind_is_an_alert_until_it_passes(dagster: Dagste
     assert dagster.tick() == []
     dagster.check(stage, name, passed=False)
     assert dagster.tick() == [(alert, True)]
-    assert [dagster.tick() for _ in range(3)] == [[], [], []], "it goes on without an event"
+    assert [dagster.tick() for _ in range(3)] == [[], [], []], "it lasts without an event"
     dagster.check(stage, name, passed=True)
     assert dagster.tick() == [(alert, False)]
     assert dagster.tick() == []
