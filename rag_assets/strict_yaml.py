@@ -5,25 +5,16 @@ PyYAML keeps the last of two equal keys and expands aliases without limit; both 
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-from contextlib import suppress
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import yaml
-from yaml._yaml import CParser  # what `yaml.CSafeLoader` parses with
 from yaml.composer import Composer
-from yaml.constructor import SafeConstructor
-from yaml.parser import Parser
-from yaml.reader import Reader
-from yaml.resolver import Resolver
-from yaml.scanner import Scanner
 
 MAX_BYTES = 262_144
 MAX_DEPTH = 32
-_READ_OTHERWISE = frozenset("\t?!|>")
-"""Characters that the quick parser accepts in places where YAML 1.1 has none, or reads as something else."""
 
 
 @dataclass(slots=True)
@@ -38,25 +29,23 @@ class _Refused(yaml.YAMLError):
     pass
 
 
-class _Strict(Composer, SafeConstructor, Resolver):
-    """Makes data of the events of a parser, which a class below adds."""
+class _Loader(Composer, yaml.CSafeLoader):
+    """Parses with libyaml, which takes a third of the time; its nodes are made here, so that they can be looked at."""
 
-    def __init__(self) -> None:
+    def __init__(self, text: str) -> None:
+        yaml.CSafeLoader.__init__(self, text)
         Composer.__init__(self)
-        SafeConstructor.__init__(self)
-        Resolver.__init__(self)
         self.problems: list[str] = []
         self._depth = 0
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        event = self.peek_event()  # type: ignore[attr-defined]  # of the parser
+        event = cast("yaml.Event", self.peek_event())
+        line = cast("yaml.Mark", event.start_mark).line + 1
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-            raise _Refused(
-                f"line {event.start_mark.line + 1}: anchors and aliases are not supported; write the value out"
-            )
+            raise _Refused(f"line {line}: anchors and aliases are not supported; write the value out")
         self._depth += 1
         if self._depth > MAX_DEPTH:
-            raise _Refused(f"line {event.start_mark.line + 1}: nested more than {MAX_DEPTH} levels deep")
+            raise _Refused(f"line {line}: nested more than {MAX_DEPTH} levels deep")
         try:
             return super().compose_node(parent, index)
         finally:
@@ -72,22 +61,6 @@ class _Strict(Composer, SafeConstructor, Resolver):
                 self.problems.append(f'line {line}: the key "{key.value}" appears twice')
             seen.add(key.value)
         return super().construct_mapping(node, deep)
-
-
-class _Loader(_Strict, Reader, Scanner, Parser):
-    def __init__(self, text: str) -> None:
-        Reader.__init__(self, text)
-        Scanner.__init__(self)
-        Parser.__init__(self)
-        _Strict.__init__(self)
-
-
-class _QuickLoader(_Strict, CParser):
-    """Takes a third of the time, and has other words for mistakes: a text that it refuses is read again."""
-
-    def __init__(self, text: str) -> None:
-        CParser.__init__(self, text)
-        _Strict.__init__(self)
 
 
 def load_yaml(path: Path) -> YamlResult:
@@ -106,12 +79,6 @@ def load_yaml(path: Path) -> YamlResult:
 
 def parse_yaml(text: str) -> YamlResult:
     """As `load_yaml`, for text that is already in memory."""
-    with suppress(yaml.YAMLError, ValueError, RecursionError):
-        if _READ_OTHERWISE.isdisjoint(text):
-            quick = _QuickLoader(text)
-            data = quick.get_single_data()
-            if data is not None and not quick.problems:
-                return YamlResult(data)
     try:
         loader = _Loader(text)
         data = loader.get_single_data()
@@ -119,7 +86,7 @@ def parse_yaml(text: str) -> YamlResult:
         return YamlResult(problems=[str(error)])
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        return YamlResult(problems=[f"line {line}: {_explain(error)}"])
+        return YamlResult(problems=[f"line {line}: {_explain(error, text.splitlines()[line - 1 :])}"])
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         return YamlResult(problems=[f"not valid YAML ({type(error).__name__})"])
     if data is None and not loader.problems:
@@ -127,6 +94,7 @@ def parse_yaml(text: str) -> YamlResult:
     return YamlResult(data, loader.problems)
 
 
-def _explain(error: yaml.MarkedYAMLError) -> str:
-    problem = error.problem or error.context or "not valid YAML"
-    return "indented with a tab; use spaces" if "'\\t'" in problem else problem
+def _explain(error: yaml.MarkedYAMLError, rest: Sequence[str]) -> str:
+    if rest and rest[0].lstrip(" ").startswith("\t"):
+        return "indented with a tab; use spaces"
+    return error.problem or error.context or "not valid YAML"

@@ -6,15 +6,23 @@ import math
 import time
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 
 import dagster as dg
-from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecord
 
 READ_ALL_SECONDS = 1800.0
 """Between two readings of all results; in between those are read that Dagster has an event about."""
 _MAX_EVENTS = 1000
 """After more events than this since the last reading, all results are read: that takes no longer."""
 _EVENTS = (dg.DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED, dg.DagsterEventType.ASSET_CHECK_EVALUATION)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """The result of a check that failed: its run, and when it was stored, in seconds since 1970."""
+
+    run_id: str
+    at: float
 
 
 class FailedChecks:
@@ -25,7 +33,7 @@ class FailedChecks:
     """
 
     def __init__(self) -> None:
-        self._failed: dict[dg.AssetCheckKey, AssetCheckExecutionRecord] = {}
+        self._failed: dict[dg.AssetCheckKey, Failure] = {}
         self._newest = deque[int](maxlen=2)
         """The newest event at the last two readings. An event may become visible after a newer one, and its result
         after it: so events are read twice."""
@@ -33,7 +41,7 @@ class FailedChecks:
 
     def read(
         self, instance: dg.DagsterInstance, keys: Collection[dg.AssetCheckKey]
-    ) -> Mapping[dg.AssetCheckKey, AssetCheckExecutionRecord]:
+    ) -> Mapping[dg.AssetCheckKey, Failure]:
         """Return the newest result of each of these checks whose newest result is a failure."""
         storage, now = instance.event_log_storage, time.monotonic()
         newest = storage.get_maximum_record_id() or 0
@@ -42,7 +50,9 @@ class FailedChecks:
         asked = set(keys) if whole else set(keys).intersection(evaluated)
         found = storage.get_latest_asset_check_execution_by_key(list(asked))
         self._failed = {key: record for key, record in self._failed.items() if key in keys and key not in asked} | {
-            key: record for key, record in found.items() if key in asked and record.status.value == "FAILED"
+            key: Failure(one.run_id, one.create_timestamp)
+            for key, one in found.items()
+            if key in asked and one.status.value == "FAILED"
         }
         self._newest.append(newest)
         self._all_read = now if whole else self._all_read

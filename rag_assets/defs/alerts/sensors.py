@@ -181,7 +181,7 @@ def blocked_checks(
         for stage in STAGES
         for check in CHECKS[stage]
     }
-    for key, record in checks.read(instance, keys).items():
+    for key, failure in checks.read(instance, keys).items():
         place = key.asset_key.to_user_string()
         yield Alert(
             f"{AlertKind.CHECK_BLOCKED}:{place}/{key.name}",
@@ -190,6 +190,6 @@ def blocked_checks(
             f"check {key.name} of {place} failed",
             keys[key].name,
             keys[key].tenant,
-            {"run_id": record.run_id},
-            started_at=datetime.fromtimestamp(record.create_timestamp, UTC),
+            {"run_id": failure.run_id},
+            started_at=datetime.fromtimestamp(failure.at, UTC),
         )
