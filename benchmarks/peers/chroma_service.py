@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 import chromadb
+from chromadb.api.shared_system_client import SharedSystemClient
 
 from benchmarks.peers.service import ENTRY, TENANT, Corpus, Question, arguments, least_effort, serve
 
@@ -37,8 +38,14 @@ def main() -> None:
             metadatas=[{"tenant": TENANT, "acl": [ENTRY]}] * (stop - start) if given.filtered else None,
         )
 
+    set_to = None
+
     def rows(vector: Any, effort: int) -> list[int]:
-        collection.modify(configuration={"hnsw": {"ef_search": effort}})
+        nonlocal collection, set_to
+        if effort != set_to:  # a graph that is open keeps the effort that it was opened with
+            collection.modify(configuration={"hnsw": {"ef_search": effort}})
+            SharedSystemClient.clear_system_cache()
+            collection, set_to = chromadb.PersistentClient(path=str(given.state)).get_collection("bench"), effort
         return [int(one) for one in collection.query(query_embeddings=[vector], n_results=10)["ids"][0]]
 
     rows(corpus.asked[0], least_effort(corpus, _EFFORTS, rows))
