@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import re
-import uuid
 from collections.abc import Sequence
-from dataclasses import replace
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -26,111 +22,12 @@ from rag_core.answering import (
 from rag_core.answering.citations import cite
 from rag_core.answering.display import display
 from rag_core.answering.extractive import ExtractiveAnswerer, decide
-from rag_core.answering.extractive.pointers import locators
 from rag_core.answering.extractive.reading import MAX_CHARS
 from rag_core.answering.extractive.rendering import trail
-from rag_core.content.chunking.chunker import Chunker, ChunkSettings
-from rag_core.content.parsing import ParseLimits, links_to_rows, links_within
-from rag_core.content.parsing.parse import parse
 from rag_core.errors import RagError
 from rag_core.retrieval.index import ChunkRange, SearchHit
 from tests.support.hits import hit
-from tests.unit.rag_core.content.parsing.conftest import WordCounter
-
-GUIDE = """# Operating
-
-## Stop everything
-
-Run one command to stop the services:
-
-```sh
-rag down
-```
-
-## Ports
-
-| setting | default | meaning |
-|---|---|---|
-| RAG_CONSOLE_PORT | 8501 | Port of the console |
-| RAG_GATEWAY_PORT | 8080 | Port of the gateway |
-
-## Quarantine
-
-The quarantine holds inputs that could not be used. Each has a reason code.
-
-## Formats
-
-Several formats are read:
-
-- Markdown
-- HTML
-- plain text
-
-## Rotate a key
-
-Rotating a key makes a new one.
-
-## Retire a key
-
-Retiring a key ends the old one.
-"""
-GLOSSARY = (
-    "<h1>Glossary</h1><dl><dt>chunk</dt><dd>A span of a document.</dd><dt>alias</dt><dd>What readers follow.</dd></dl>"
-)
-
-
-def corpus(source: str = GUIDE, name: str = "operations.md", *, tokens: int = 60) -> tuple[SearchHit, ...]:
-    """Every chunk of a document as hits, in reading order, all as near as e5 finds related texts."""
-    document = parse(source.encode(), name=name, media_type=None, limits=ParseLimits())
-    doc_id = uuid.uuid5(uuid.NAMESPACE_URL, name)
-    chunks = Chunker(ChunkSettings(tokens, 0), WordCounter()).chunk(doc_id, document)
-    plain = hit("x").payload
-    return tuple(
-        SearchHit(
-            chunk.chunk_id,
-            1 - 0.1 * chunk.ordinal,
-            replace(
-                plain, doc_id=doc_id, title=document.title, locator=name, ordinal=chunk.ordinal, start=chunk.start,
-                end=chunk.end, text=chunk.text, headings=chunk.headings, blocks=chunk.blocks,
-                links=links_within(links_to_rows(document.links), chunk.start, chunk.end),
-            ),
-            dense=0.84,
-        )
-        for chunk in chunks
-    )  # fmt: skip
-
-
-class Compares:
-    """Compares tokens: those of the named texts lie near every token of the question, the others do not."""
-
-    def __init__(self, *near: str, others: float = 0.78) -> None:
-        self._near = near
-        self._others = others
-
-    async def __call__(self, question: str, passages: Sequence[str]) -> list[TokenMatches]:
-        return [self._matches(passage) for passage in passages]
-
-    def _matches(self, passage: str) -> TokenMatches:
-        spans = [match.span() for match in re.finditer(r"\w+|[^\w\s]", passage)] or [(0, 1)]
-        near = [match.span() for text in self._near for match in re.finditer(re.escape(text), passage)]
-        cosines = [
-            0.95 if any(start < end and after > first for first, end in near) else self._others
-            for start, after in spans
-        ]
-        return TokenMatches(np.array([cosines] * 3, np.float32), np.array(spans, np.int32))
-
-
-async def answered(asked: str, *near: str, hits: tuple[SearchHit, ...] | None = None) -> Answered:
-    hits = hits or corpus()
-    outcome = await decide(Question(asked, hits, compare=Compares(*near)))
-    assert isinstance(outcome, Answered)
-    check_citations(outcome.citations, [*hits, *outcome.evidence])
-    return outcome
-
-
-def highlighted(outcome: Answered) -> list[str]:
-    first = outcome.excerpts[0]
-    return [first.text[one.start : one.end] for one in first.highlights]
+from tests.unit.rag_core.answering.quoted import GLOSSARY, GUIDE, Compares, answered, corpus, highlighted
 
 
 async def test_a_how_to_shows_the_section_with_its_command_as_code() -> None:
@@ -411,76 +308,6 @@ async def test_text_of_a_document_cannot_fake_a_marker_a_link_a_highlight_or_hid
     assert highlighted(outcome) == ["The quarantine holds <b>inputs</b> ![x](http://e) and `code`."]
 
 
-LEAVE = """# Handbook
-
-## Parental leave
-
-Parental leave lasts 16 weeks.
-
-## Sick leave
-
-Sick leave lasts as long as the doctor says.
-
-## Laptops
-
-Order a laptop from the desk. New ones arrive within nine days.
-"""
-
-
-async def test_the_new_noun_of_a_follow_up_outweighs_what_it_inherits() -> None:
-    asked = "And sick leave? (long parental leave)"
-    hits = corpus(LEAVE, tokens=12)
-    outcome = await decide(Question(asked, hits, compare=Compares("leave lasts"), follow_up="And sick leave?"))
-    assert isinstance(outcome, Answered)
-    assert outcome.excerpts[0].heading_path == ("Handbook", "Sick leave")
-
-
-async def test_what_a_follow_up_names_is_searched_by_itself() -> None:
-    """A long question before it has many more words, which a search for both is drawn to."""
-    hits = corpus("# 手册\n\n## 逻辑卷\n\n用命令创建一个逻辑卷。\n\n## 阵列\n\n磁盘阵列用另一个命令。\n", tokens=12)
-    (volume,), (array,) = ([one for one in hits if word in one.payload.text] for word in ("创建", "磁盘"))
-    volume = replace(volume, dense=0.95)
-
-    async def search(text: str, locators: Sequence[str]) -> tuple[SearchHit, ...]:
-        return (array,) if text == "磁盘阵列" else (volume,)
-
-    asked = Question(
-        "那磁盘阵列呢？（怎么用命令创建一个逻辑卷）",
-        (volume, array),
-        compare=Compares("一个"),
-        search=search,
-        follow_up="那磁盘阵列呢？",
-        previous="手册 > 逻辑卷\n\n用命令创建一个逻辑卷。 [1]",
-    )
-    shown = await decide(asked)
-    assert isinstance(shown, Answered)
-    assert shown.excerpts[0].heading_path == ("手册", "阵列")
-
-
-@pytest.mark.parametrize(("means", "read_as_continued"), [("Sick leave lasts", True), ("laptop from", False)])
-async def test_the_nearer_reading_of_a_question_that_may_continue_another_is_answered(
-    means: str, read_as_continued: bool
-) -> None:
-    hits = corpus(LEAVE, tokens=12)
-    (laptop,) = (one for one in hits if "laptop" in one.payload.text)
-
-    async def search(_text: str, _locators: Sequence[str]) -> tuple[SearchHit, ...]:
-        return hits
-
-    asked = Question(
-        "Who orders new ones?",
-        (laptop,),
-        compare=Compares(means),
-        search=search,
-        previous="Handbook > Sick leave",
-        perhaps="Who orders new ones? (sick leave)",
-    )
-    shown = await decide(asked)
-    assert isinstance(shown, Answered)
-    assert (shown.continued, shown.read_as) == (read_as_continued, "")
-    assert (shown.excerpts[0].heading_path[-1] == "Sick leave") is read_as_continued
-
-
 async def test_an_answer_does_not_begin_with_the_address_that_ends_what_stands_before_it() -> None:
     page = "# Guide\n\n## Teams\n\nSee the list of teams.\n\n→ https://example.org/teams\n\nThe database holds names.\n"
     shown = await decide(Question("What does the database hold?", corpus(page), compare=Compares("database holds")))
@@ -502,31 +329,6 @@ async def test_a_chinese_question_is_answered_by_a_passage_that_has_its_words() 
     assert (sure.outcome, half.outcome) == (Outcome.ANSWERED, Outcome.CLOSEST_PASSAGES)
 
 
-async def test_a_follow_up_is_answered_from_the_section_that_was_shown_before() -> None:
-    hits = corpus(LEAVE, tokens=24)
-    shown = next(one for one in hits if "laptop" in one.payload.text)
-    searched: list[str] = []
-
-    async def search(text: str, locators: Sequence[str]) -> tuple[SearchHit, ...]:
-        searched.append(text)
-        return (shown,)
-
-    others = tuple(one for one in hits if one is not shown)
-    outcome = await decide(
-        Question(
-            "How long until they arrive? (laptop)",
-            others,
-            compare=Compares("arrive within nine days"),
-            search=search,
-            follow_up="How long until they arrive?",
-            previous="Handbook > Laptops\n\nOrder a laptop from the desk. New ones arrive within nine days. [1]",
-        )
-    )
-    assert isinstance(outcome, Answered)
-    assert "How long until they arrive? Handbook > Laptops" in searched
-    assert highlighted(outcome) == ["New ones arrive within nine days."]
-
-
 async def test_a_question_in_another_script_than_the_documents_is_answered_by_meaning() -> None:
     hits = corpus(
         "# 手册\n\n## 假期\n\n育儿假为十六周。未使用的假期在三月底失效。\n\n## 办公室\n\n办公室九点开门。\n", tokens=12
@@ -539,62 +341,6 @@ async def test_a_question_in_another_script_than_the_documents_is_answered_by_me
     assert likely.outcome is Outcome.CLOSEST_PASSAGES
     far = await decide(Question("How do I bake bread?", hits, compare=Compares(others=0.69)))
     assert far == Abstained(Abstention.NOT_SUPPORTED)
-
-
-POINTER = (
-    "# Tasks\n\n- How do I drain the boiler? See [its page](care/boiler.md#drain).\n"
-    "- Paint it: [colours](care/paint.md)\n"
-)
-BOILER = (
-    "# Boiler\n\n## Drain the boiler\n\nOpen the lower valve and wait for an hour.\n\n## Paint\n\nNever paint it.\n"
-)
-
-
-@pytest.mark.parametrize(
-    ("index", "target", "shown"),
-    [
-        (POINTER, BOILER, "Open the lower valve"),
-        (POINTER, None, "- How do I drain the boiler? See its page"),
-        (POINTER.replace("See", "Ask a trained plumber of the town for help first. See"), BOILER, "- How do I drain"),
-    ],
-    ids=["followed", "not indexed or not visible", "says something itself"],
-)
-async def test_a_passage_that_only_points_is_replaced_by_what_it_points_to(
-    index: str, target: str | None, shown: str
-) -> None:
-    hits = corpus(index, "guide/tasks.md")
-    searched: list[Sequence[str]] = []
-
-    async def search(text: str, names: Sequence[str]) -> tuple[SearchHit, ...]:
-        searched.append(names)
-        return corpus(target, "guide/care/boiler.md", tokens=12) if target and names else ()
-
-    near = Compares("drain the boiler", "Open the lower valve")
-    outcome = await decide(Question("How do I drain the boiler?", hits, compare=near, search=search))
-    assert isinstance(outcome, Answered)
-    assert outcome.excerpts[0].text.startswith(shown)
-    check_citations(outcome.citations, [*hits, *outcome.evidence])
-    assert all("guide/care/boiler.md" in names for names in searched if names)
-
-
-@pytest.mark.parametrize(
-    ("target", "locator", "named"),
-    [
-        ("../ops/a%20b.md#x", "docs/how-to/c.md", "docs/ops/a b.md"),
-        ("/leave", "people/c.md", "leave.md"),
-        ("leave/", "people/c.md", "people/leave/index.html"),
-        ("leave.html", "people/c.md", "people/leave.md"),
-        ("leave?x=1#y", "https://a.example/people/c", "https://a.example/people/leave?x=1"),
-        ("https://a.example/leave", "people/c.md", "https://a.example/leave"),
-        ("../../../etc/passwd", "people/c.md", None),
-        ("?only=query", "people/c.md", None),
-    ],
-)
-def test_the_target_of_a_link_is_resolved_against_the_path_of_its_document(
-    target: str, locator: str, named: str | None
-) -> None:
-    found = [*locators(target, locator)]
-    assert (named in found) if named else not found
 
 
 @pytest.mark.parametrize(
