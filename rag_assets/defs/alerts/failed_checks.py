@@ -18,7 +18,7 @@ _EVENTS = (dg.DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED, dg.DagsterEventTy
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class FailedCheck:
     """The result of a check that failed: its run, and when it was stored, in seconds since 1970."""
 
     run_id: str
@@ -33,7 +33,7 @@ class FailedChecks:
     """
 
     def __init__(self) -> None:
-        self._failed: dict[dg.AssetCheckKey, Failure] = {}
+        self._failed: dict[dg.AssetCheckKey, FailedCheck] = {}
         self._newest = deque[int](maxlen=2)
         """The newest event at the last two readings. An event may become visible after a newer one, and its result
         after it: so events are read twice."""
@@ -41,7 +41,7 @@ class FailedChecks:
 
     def read(
         self, instance: dg.DagsterInstance, keys: Collection[dg.AssetCheckKey]
-    ) -> Mapping[dg.AssetCheckKey, Failure]:
+    ) -> Mapping[dg.AssetCheckKey, FailedCheck]:
         """Return the newest result of each of these checks whose newest result is a failure."""
         storage, now = instance.event_log_storage, time.monotonic()
         newest = storage.get_maximum_record_id() or 0
@@ -50,7 +50,7 @@ class FailedChecks:
         asked = set(keys) if whole else set(keys).intersection(evaluated)
         found = storage.get_latest_asset_check_execution_by_key(list(asked))
         self._failed = {key: record for key, record in self._failed.items() if key in keys and key not in asked} | {
-            key: Failure(one.run_id, one.create_timestamp)
+            key: FailedCheck(one.run_id, one.create_timestamp)
             for key, one in found.items()
             if key in asked and one.status.value == "FAILED"
         }

@@ -67,12 +67,9 @@ def _looks_english(sample: str) -> bool:
     return sum(word in _ENGLISH for word in words) >= max(1, len(words) * 0.07)
 
 
-_SITE_INDEX: Final = re.compile(
-    r"(?:\A|/)(?:offline-)?(?:search[-_]?index|search-data|lunr-index)(?:[-.][\w-]{1,64}){0,4}\.js(?:on)?\Z",
-    re.IGNORECASE,
-)
+_SITE_INDEX: Final = re.compile(r"(?:offline-)?(?:search[-_]?index|search-data|lunr-index)[-.][\w.-]*+")
 """Names that Sphinx, MkDocs, mdBook, Docusaurus, Docsy and Jekyll's themes give to a site's own search index."""
-_SCRIPT: Final = re.compile(r"\.(?:m?js|css)\Z", re.IGNORECASE)
+_SCRIPTS: Final = (".js", ".mjs", ".css")
 _MINIFIED_LINE: Final = 5_000
 """Characters of a line that nobody wrote by hand."""
 
@@ -142,10 +139,10 @@ def _read(kind: Kind, content: bytes, name: str, media_type: str | None, limits:
 
 
 def _is_for_programs(text: str, name: str) -> bool:
-    path = name.partition("?")[0]
-    if _SITE_INDEX.search(path):
+    last = name.partition("?")[0].rpartition("/")[2].lower()
+    if last.endswith((".js", ".json")) and _SITE_INDEX.fullmatch(last):
         return True
-    return bool(_SCRIPT.search(path)) and any(len(line) > _MINIFIED_LINE for line in text.splitlines())
+    return last.endswith(_SCRIPTS) and any(len(line) > _MINIFIED_LINE for line in text.splitlines())
 
 
 def _office_kind(content: bytes, name: str, limits: ParseLimits) -> Kind:
