@@ -19,7 +19,7 @@ from .base import (
     Writing as Writing,
 )
 from .citations import Citation as Citation, check_citations as check_citations, check_evidence as check_evidence
-from .conversation import carry_over as carry_over
+from .conversation import carry_over as carry_over, last_answer as last_answer
 from .evidence import Span as Span, highlights as highlights, query_terms as query_terms
 from .fingerprint import answerer_fingerprint as answerer_fingerprint
 from .late_interaction import Compare as Compare, TokenMatches as TokenMatches, match_tokens as match_tokens

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Final
 
 from rag_core.answering.base import Message, Role, StandaloneBy, StandaloneQuestion
@@ -65,8 +64,14 @@ def carry_over(question: str, earlier: Sequence[Message]) -> StandaloneQuestion:
     joined = _joined(asked, _carried(earlier))
     if corrects or _continues(asked):
         return _standalone(joined, question)
-    perhaps = joined if joined != asked and _may_continue(asked) else ""
-    return replace(_standalone(asked, question), perhaps=perhaps)
+    if asked == question != joined and _may_continue(question):
+        return StandaloneQuestion(question, perhaps=joined)
+    return _standalone(asked, question)
+
+
+def last_answer(earlier: Sequence[Message]) -> str:
+    """Return the last answer of a conversation; empty without one."""
+    return next((message.text for message in reversed(earlier) if message.role is Role.ASSISTANT), "")
 
 
 def _carried(earlier: Sequence[Message]) -> list[str]:
@@ -74,7 +79,7 @@ def _carried(earlier: Sequence[Message]) -> list[str]:
 
     A question that may continue another does when the last answer still speaks of that one.
     """
-    answer = next((message.text for message in reversed(earlier) if message.role is Role.ASSISTANT), "")
+    answer = last_answer(earlier)
     carried: list[str] = []
     newer = ""
     for text in (message.text for message in reversed(earlier) if message.role is Role.USER):

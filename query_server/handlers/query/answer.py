@@ -43,12 +43,12 @@ from rag_core.answering import (
     Delta,
     Message,
     Question,
-    Role,
     StandaloneBy,
     StandaloneQuestion,
     Writing,
     check_citations,
     check_evidence,
+    last_answer,
 )
 from rag_core.errors import DeadlineExceeded, NotFound, RagError, Reason
 from rag_core.governance.access import Principal
@@ -183,7 +183,6 @@ class AnswerHandler:
         result = SearchResult(found.generation, found.hits[:limit])
         more = _More(self._search, plan.pinned_to(found.generation), {hit.chunk_id for hit in found.hits})
         compares = await self._search.compares_tokens(found.generation)
-        follow_up, previous = _followed(asked, own, earlier)
         question = Question(
             plan.request.text,
             result.hits,
@@ -194,8 +193,8 @@ class AnswerHandler:
             deadline=deadline,
             egress=egress,
             progress=progress,
-            follow_up=follow_up,
-            previous=previous,
+            follow_up=own if asked.by is StandaloneBy.WORDS else "",
+            previous=last_answer(earlier),
             perhaps=asked.perhaps,
             pinned=frozenset(map(uuid.UUID, plan.curations.documents(CurationAction.PIN))),
         )
@@ -286,16 +285,6 @@ def _described(event: Answered | Abstained) -> dict[str, object]:
         "gen_ai.usage.input_tokens": tokens.prompt if tokens else None,
         "gen_ai.usage.output_tokens": tokens.completion if tokens else None,
     }
-
-
-def _followed(asked: StandaloneQuestion, own: str, earlier: Sequence[Message]) -> tuple[str, str]:
-    """The follow-up to which words of earlier questions were added, and the answer that it follows on or may follow on;
-    else nothing."""
-    added = asked.by is StandaloneBy.WORDS
-    if not added and not asked.perhaps:
-        return "", ""
-    answers = (message.text for message in reversed(earlier) if message.role is Role.ASSISTANT)
-    return own if added else "", next(answers, "")
 
 
 class _More:

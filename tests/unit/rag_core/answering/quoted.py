@@ -1,4 +1,4 @@
-"""A small manual as hits, a comparison of tokens that is told what lies near, and the answer to a question."""
+"""A small manual as hits, a comparison of tokens with chosen results, and the answer to a question."""
 
 from __future__ import annotations
 

@@ -69,6 +69,11 @@ def test_a_short_question_without_a_sign_may_continue_the_one_before_it(question
     assert (found.text, found.by, found.perhaps) == (question, StandaloneBy.ASKED, perhaps)
 
 
+def test_a_correction_that_is_a_question_of_its_own_continues_nothing() -> None:
+    found = carry_over("Sorry, I meant how long is sick leave?", user("How long is parental leave?"))
+    assert (found.text, found.perhaps) == ("how long is sick leave?", "")
+
+
 def test_questions_are_carried_as_long_as_the_last_answer_speaks_of_what_was_asked_before() -> None:
     asked = [Message(Role.USER, "What is parental leave?"), Message(Role.USER, "Who approves the form?")]
     still = [*asked, Message(Role.ASSISTANT, "Parental leave: a manager signs the form.")]
