@@ -17,8 +17,8 @@ from rag_core.answering.extractive.terms import Bag, bag, coverage, naming
 from rag_core.answering.extractive.weights import RANKING
 from rag_core.answering.late_interaction import TokenMatches
 
-POOL: Final = 4
-"""Passages that are compared token by token."""
+POOL: Final = 3
+"""Passages that are compared token by token: as many as are shown (of two or four: docs/retrieval-answers.md)."""
 PREFERRED: Final = 6.0
 """Weight of what is added to the relevance of a passage, or taken from it, by age or an editor: the best relevance then
 counts as much as the words and headings of the question."""
