@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, cast
 
@@ -119,9 +119,15 @@ class TimedIndex:
 
 
 def in_child(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run a module-level function in a fresh process and return its result."""
+    """Run a module-level function in a fresh process and return its result; a request to end ends it too."""
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-        return pool.submit(work, *args, **kwargs).result()
+        result = pool.submit(work, *args, **kwargs)
+        try:
+            return result.result()
+        except (KeyboardInterrupt, SystemExit):
+            for child in active_children():
+                child.terminate()  # the executor would wait for its end, which of a million documents is an hour away
+            raise
 
 
 def ingest(settings: Settings, folder: Path, passes: int) -> list[Pass]:
