@@ -181,6 +181,24 @@ def scale(*, sizes: tuple[int, ...] = (10_000, 100_000), as_json: Json = False) 
 
 
 @app.command
+def rows(*, sizes: tuple[int, ...] = (1_000_000, 10_000_000), as_json: Json = False) -> None:
+    """Measure what the rows of very many documents cost PostgreSQL alone: space, lists, the status of sources, VACUUM.
+
+    Example: rag bench rows --sizes 100000 --sizes 1000000
+
+    Parameters
+    ----------
+    sizes
+        Numbers of documents; ten million take some 20 GB while they are measured.
+    """
+    from benchmarks import rows as bench
+
+    with progress_bar("rows") as progress:
+        report = bench.run(Settings.load(), sizes, progress)
+    show(report, as_json=as_json)
+
+
+@app.command
 def query(
     *,
     chunks: int = 100_000,

@@ -27,6 +27,7 @@ SMALLEST: dict[str, str] = {
     "generations": "--chunks 200 --rate 2 --edits 1 --rounds 1 --idle-seconds 2",
     "ingest": "--documents 3 --unchanged 2 4 --memory 2 4 --rounds 1",
     "scale": "--sizes 3 --sizes 9",
+    "rows": "--sizes 100 --sizes 300",
     "query": "--chunks 300 --in-flight 1 --seconds 1 --rounds 1 --rate 5 --open-seconds 1 --engine-inside --overload",
     "abuse": "--seconds 1 --rounds 1 --chunks 300 --pushes 3",
     "stream": "--documents 2 --burst 3",
