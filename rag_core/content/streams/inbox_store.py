@@ -141,10 +141,9 @@ def pending(connection: Connection) -> tuple[int, float]:
     return int(count), float(seconds or 0)
 
 
-def pending_by_source(connection: Connection, tenant: str) -> dict[str, int]:
-    """The number of pending changes of each source of a tenant that has any."""
-    rows = connection.execute(_PENDING_BY_SOURCE, {"tenant": tenant})
-    return {row.source: row.changes for row in rows}
+def pending_by_source(connection: Connection) -> dict[tuple[str, str], int]:
+    """The number of pending changes of each source that has any, by tenant and name."""
+    return {(row.tenant, row.source): row.changes for row in connection.execute(_PENDING_BY_SOURCE)}
 
 
 def pending_deletions(connection: Connection, *, most: int) -> list[tuple[str, uuid.UUID]]:
@@ -287,7 +286,7 @@ _PENDING = text("""
 SELECT count(*), extract(epoch FROM greatest(now() - min(received_at), '0')) FROM rag.inbox WHERE applied_at IS NULL
 """)
 _PENDING_BY_SOURCE = text("""
-SELECT source, count(*) AS changes FROM rag.inbox WHERE applied_at IS NULL AND tenant = :tenant GROUP BY source
+SELECT tenant, source, count(*) AS changes FROM rag.inbox WHERE applied_at IS NULL GROUP BY tenant, source
 """)
 _PENDING_DELETIONS = text("""
 SELECT tenant, doc_id FROM (

@@ -25,46 +25,53 @@ class SourceCounts:
     quarantined: int = 0
     held_deletions: int = 0
     last_complete_at: datetime | None = None
+    tenant: str = ""
 
 
-_SOURCES = text("""
+_SOURCES = """
 WITH active AS (SELECT name, chunker FROM rag.generations WHERE state = 'active'),
 counted AS (
-    SELECT d.source,
+    SELECT d.tenant, d.source,
            count(*) FILTER (WHERE d.deleted_at IS NULL) AS documents,
            coalesce(sum(k.chunk_count) FILTER (WHERE d.deleted_at IS NULL), 0) AS chunks
     FROM rag.documents d
     LEFT JOIN active a ON true
     LEFT JOIN rag.chunkings k ON k.doc_id = d.doc_id AND k.chunker = a.chunker
-    WHERE d.tenant = :tenant
-    GROUP BY d.source
+    {of_documents}
+    GROUP BY d.tenant, d.source
 ),
 -- Counted apart: joined to each document it took seconds once some thousand documents were pending. All are pending
 -- while no generation is active: then the name is NULL.
 waiting AS (
-    SELECT p.source, count(*) AS pending
+    SELECT p.tenant, p.source, count(*) AS pending
     FROM (SELECT max(name) AS name FROM active) a
     CROSS JOIN LATERAL rag.pending_index(a.name) p
-    WHERE p.tenant = :tenant
-    GROUP BY p.source
+    {of_pending}
+    GROUP BY p.tenant, p.source
 ),
 refused AS (
-    SELECT source, count(*) AS quarantined FROM rag.quarantine WHERE tenant = :tenant AND NOT skipped GROUP BY source
+    SELECT tenant, source, count(*) AS quarantined FROM rag.quarantine WHERE NOT skipped GROUP BY tenant, source
 )
 SELECT s.name, s.kind, coalesce(c.documents, 0), coalesce(c.chunks, 0), coalesce(w.pending, 0),
-       coalesce(r.quarantined, 0), s.held_deletions, s.last_complete_at
+       coalesce(r.quarantined, 0), s.held_deletions, s.last_complete_at, s.tenant
 FROM rag.sources s
-LEFT JOIN counted c ON c.source = s.name
-LEFT JOIN waiting w ON w.source = s.name
-LEFT JOIN refused r ON r.source = s.name
-WHERE s.tenant = :tenant
-ORDER BY s.name
-""")
+LEFT JOIN counted c ON c.tenant = s.tenant AND c.source = s.name
+LEFT JOIN waiting w ON w.tenant = s.tenant AND w.source = s.name
+LEFT JOIN refused r ON r.tenant = s.tenant AND r.source = s.name
+{of_sources}
+ORDER BY s.tenant, s.name
+"""
 
 
-def source_counts(connection: Connection, tenant: str) -> tuple[SourceCounts, ...]:
-    """The sources of one tenant, by name."""
-    return tuple(SourceCounts(*row) for row in connection.execute(_SOURCES, {"tenant": tenant}))
+def source_counts(connection: Connection, tenant: str | None) -> tuple[SourceCounts, ...]:
+    """The sources of one tenant, or of all, by tenant and name.
+
+    All of them are counted in one pass over the documents; one by one, each tenant would cost a pass.
+    """
+    aliases = {"of_documents": "d", "of_pending": "p", "of_sources": "s"}
+    where = {name: f"WHERE {alias}.tenant = :tenant" if tenant is not None else "" for name, alias in aliases.items()}
+    rows = connection.execute(text(_SOURCES.format(**where)), {"tenant": tenant} if tenant is not None else {})
+    return tuple(SourceCounts(*row) for row in rows)
 
 
 # A document is behind from its commit until the active generation holds its version. One that can never be indexed

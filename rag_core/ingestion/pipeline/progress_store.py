@@ -68,7 +68,7 @@ class Coverage:
         return self.unread + self.outdated == 0 and self.current >= self.documents - self.hidden
 
 
-_COVERAGE = text("""
+_COVERAGE = """
 WITH active AS (SELECT name, chunker FROM rag.generations WHERE state = 'active'),
 counted AS (
     SELECT d.tenant, d.source, count(*) AS documents,
@@ -80,13 +80,13 @@ counted AS (
     LEFT JOIN rag.generation_documents g ON g.generation = a.name AND g.doc_id = d.doc_id
     LEFT JOIN rag.chunkings k ON k.doc_id = d.doc_id AND k.chunker = a.chunker AND k.text_version = d.text_version
     CROSS JOIN LATERAL (SELECT d.acl IS NULL OR coalesce(k.rejected, false) AS hidden) AS h
-    WHERE d.deleted_at IS NULL AND d.tenant = :tenant
+    WHERE d.deleted_at IS NULL {of_documents}
     GROUP BY d.tenant, d.source
 ),
 reading AS (
     SELECT tenant, source, sum(unread)::bigint AS unread, sum(outdated)::bigint AS outdated,
            sum(bytes)::bigint AS bytes, max(updated_at) AS updated_at
-    FROM rag.reading_progress WHERE tenant = :tenant GROUP BY tenant, source
+    FROM rag.reading_progress GROUP BY tenant, source
 )
 SELECT s.tenant, s.name AS source, coalesce(c.documents, 0) AS documents, coalesce(c.searchable, 0) AS searchable,
        coalesce(c.current, 0) AS current, coalesce(c.hidden, 0) AS hidden, coalesce(r.unread, 0) AS unread,
@@ -94,11 +94,15 @@ SELECT s.tenant, s.name AS source, coalesce(c.documents, 0) AS documents, coales
 FROM rag.sources s
 LEFT JOIN counted c ON c.tenant = s.tenant AND c.source = s.name
 LEFT JOIN reading r ON r.tenant = s.tenant AND r.source = s.name
-WHERE s.tenant = :tenant
-ORDER BY s.name
-""")
+{of_sources}
+ORDER BY s.tenant, s.name
+"""
 
 
-def coverage(connection: Connection, tenant: str) -> list[Coverage]:
-    """The coverage of every source of a tenant, by name."""
-    return [Coverage(**row._mapping) for row in connection.execute(_COVERAGE, {"tenant": tenant})]
+def coverage(connection: Connection, tenant: str | None) -> list[Coverage]:
+    """The coverage of every source of a tenant, or of all tenants, by tenant and name."""
+    where = {"of_documents": "AND d.tenant = :tenant", "of_sources": "WHERE s.tenant = :tenant"}
+    if tenant is None:
+        where = dict.fromkeys(where, "")
+    rows = connection.execute(text(_COVERAGE.format(**where)), {"tenant": tenant} if tenant is not None else {})
+    return [Coverage(**row._mapping) for row in rows]

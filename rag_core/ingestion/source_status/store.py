@@ -22,6 +22,7 @@ from rag_core.ingestion.generations import SourceCounts, status_store
 from rag_core.ingestion.pipeline import Coverage, progress_store, waiting_runs
 from rag_core.ingestion.source_status.base import EmbeddingTurn, Facts, RunState, SourceRun, SourceStatus, Texts
 from rag_core.ingestion.source_status.machine import decide
+from rag_core.ingestion.source_status.observable_store import SourceName
 
 HEARTBEAT_SECONDS = 30.0
 """A stream worker without a heartbeat for this long is taken for dead."""
@@ -155,32 +156,12 @@ class SourceReport:
 
 def read(connection: Connection, tenant: str) -> tuple[SourceReport, ...]:
     """The sources of a tenant by name, those that were configured and not read yet among them."""
-    now = clock(connection)
-    counts = {row.name: row for row in status_store.source_counts(connection, tenant)}
-    known = {
-        row.source: row for row in connection.execute(select(source_states).where(source_states.c.tenant == tenant))
-    }
-    for name, row in known.items():
-        counts.setdefault(name, SourceCounts(name, row.kind))
-    shared = _Facts(connection, tenant)
-    for name in shared.mistakes:
-        counts.setdefault(name, SourceCounts(name, ""))
-    reports = []
-    for name in sorted(counts):
-        facts = shared.of(counts[name], known.get(name))
-        status, coverage = decide(facts, now), shared.coverage_of(name)
-        reports.append(
-            SourceReport(counts[name], status, coverage, facts.has_runs, facts.freshness_minutes, facts.configured)
-        )
-    return tuple(reports)
+    return tuple(report for _, report in _reports(connection, tenant))
 
 
 def read_all(connection: Connection) -> Iterator[tuple[str, SourceReport]]:
     """The sources of every tenant, each with its tenant."""
-    tenants = select(sources.c.tenant).union(select(source_states.c.tenant)).order_by("tenant")
-    for tenant in connection.scalars(tenants).all():
-        for report in read(connection, tenant):
-            yield tenant, report
+    return _reports(connection, None)
 
 
 def orphaned(connection: Connection) -> list[tuple[str, SourceReport]]:
@@ -188,38 +169,63 @@ def orphaned(connection: Connection) -> list[tuple[str, SourceReport]]:
     return [(tenant, report) for tenant, report in read_all(connection) if report.orphaned]
 
 
-class _Facts:
-    """Reads what all sources of a tenant share once."""
+def _reports(connection: Connection, tenant: str | None) -> Iterator[tuple[str, SourceReport]]:
+    now = clock(connection)
+    counts = {(row.tenant, row.name): row for row in status_store.source_counts(connection, tenant)}
+    states = select(source_states) if tenant is None else select(source_states).where(source_states.c.tenant == tenant)
+    known = {(row.tenant, row.source): row for row in connection.execute(states)}
+    for key, row in known.items():
+        counts.setdefault(key, SourceCounts(row.source, row.kind, tenant=row.tenant))
+    shared = _Facts(connection, tenant)
+    for owner, name in shared.mistakes:
+        if owner:  # a file that does not say whose it is has no source
+            counts.setdefault((owner, name), SourceCounts(name, "", tenant=owner))
+    for key in sorted(counts):
+        facts = shared.of(counts[key], known.get(key))
+        status, coverage = decide(facts, now), shared.coverage_of(key)
+        yield (
+            key[0],
+            SourceReport(counts[key], status, coverage, facts.has_runs, facts.freshness_minutes, facts.configured),
+        )
 
-    def __init__(self, connection: Connection, tenant: str) -> None:
-        self._connection, self._tenant = connection, tenant
+
+class _Facts:
+    """Reads what all sources of a tenant, or of all tenants, share once."""
+
+    def __init__(self, connection: Connection, tenant: str | None) -> None:
+        self._connection = connection
         columns = sources.c
         approved = columns.deletions_approved_at >= columns.held_at
         deletions = select(
-            columns.name, columns.held_at, func.coalesce(approved, False).label("approved"), columns.egress_refused_at
+            columns.tenant,
+            columns.name,
+            columns.held_at,
+            func.coalesce(approved, False).label("approved"),
+            columns.egress_refused_at,
         )
-        self._held = {row.name: row for row in connection.execute(deletions.where(columns.tenant == tenant))}
-        self._closed = _CLOSED.get(tenant_store.closed(connection).get(tenant, TenantState.ACTIVE), "")
+        self._held = {(row.tenant, row.name): row for row in connection.execute(deletions)}
+        self._closed = tenant_store.closed(connection)
         self._runs = _runs(connection)
-        self._inbox = inbox_store.pending_by_source(connection, tenant)
+        self._inbox = inbox_store.pending_by_source(connection)
         self._workers = streams.workers(connection, within_seconds=HEARTBEAT_SECONDS)
-        self._coverage = {one.source: one for one in progress_store.coverage(connection, tenant)}
-        self._turns = {one.source: one for one in waiting_runs(connection) if one.tenant == tenant}
-        self.mistakes = {one.source: str(one) for one in problem_store.of(connection, tenant)}
+        self._coverage = {(one.tenant, one.source): one for one in progress_store.coverage(connection, tenant)}
+        self._turns = {(one.tenant, one.source): one for one in waiting_runs(connection)}
+        self.mistakes = {(one.tenant, one.source): str(one) for one in problem_store.of(connection, tenant)}
 
-    def coverage_of(self, source: str) -> Coverage:
-        return self._coverage.get(source) or Coverage(self._tenant, source)
+    def coverage_of(self, source: SourceName) -> Coverage:
+        return self._coverage.get(source) or Coverage(*source)
 
     def of(self, counts: SourceCounts, known: Row[Any] | None) -> Facts:
-        runs = tuple(self._runs.get((self._tenant, counts.name), ()))
-        deletions = self._held.get(counts.name)
-        texts, read, listed = self._progress(counts.name, [run for run in runs if run.state is RunState.RUNNING])
-        turn = self._turns.get(counts.name)
+        key = (counts.tenant, counts.name)
+        runs = tuple(self._runs.get(key, ()))
+        deletions = self._held.get(key)
+        texts, read, listed = self._progress(key, [run for run in runs if run.state is RunState.RUNNING])
+        turn = self._turns.get(key)
         stream = "inbox" if counts.kind == _PUSH else f"kafka:{counts.name}"
         return Facts(
             name=counts.name,
             kind=counts.kind,
-            tenant=self._tenant,
+            tenant=counts.tenant,
             documents=counts.documents,
             pending=counts.pending,
             quarantined=counts.quarantined,
@@ -236,25 +242,25 @@ class _Facts:
             texts=texts,
             turn=EmbeddingTurn(turn.before, turn.seconds) if turn is not None else None,
             read=read,
-            unread=self.coverage_of(counts.name).unread,
+            unread=self.coverage_of(key).unread,
             listed=listed,
-            ahead=_ahead(self._runs, runs, (self._tenant, counts.name)),
-            inbox=self._inbox.get(counts.name, 0),
+            ahead=_ahead(self._runs, runs, key),
+            inbox=self._inbox.get(key, 0),
             worker_alive=bool(self._workers),
-            halted=_halted(self._workers, stream, (self._tenant, counts.name)),
-            mistake=self.mistakes.get(counts.name, ""),
+            halted=_halted(self._workers, stream, key),
+            mistake=self.mistakes.get(key, ""),
             egress_refused_at=deletions.egress_refused_at if deletions is not None else None,
-            closed=self._closed,
+            closed=_CLOSED.get(self._closed.get(counts.tenant, TenantState.ACTIVE), ""),
         )
 
-    def _progress(self, source: str, running: Sequence[SourceRun]) -> tuple[Texts, int, bool]:
+    def _progress(self, source: SourceName, running: Sequence[SourceRun]) -> tuple[Texts, int, bool]:
         """Asked only for sources with a run: it reads what the run works on."""
         if not running:
             return Texts(), 0, False
         target = self._connection.execute(_TARGET).one_or_none()
         params = {
-            "tenant": self._tenant,
-            "source": source,
+            "tenant": source[0],
+            "source": source[1],
             "runs": [run.run_id for run in running],
             "generation": target.name if target else "",
             "chunker": target.chunker if target else "",
