@@ -61,6 +61,9 @@ def _instance(settings: Settings, compute_logs: Path | None) -> dict[str, Any]:
                     {"key": "rag/source", "value": {"applyLimitPerUniqueValue": True}, "limit": 1},
                     # A build embeds for hours, and half of the slots stay free for the live runs.
                     {"key": "rag/generation", "limit": max(1, settings.max_concurrent_runs // 2)},
+                    # Shards, of sources and of builds, are many and long: a quarter of the slots stays free of them,
+                    # so that a small source does not wait in the queue behind a large one.
+                    {"key": "dagster/partition", "limit": max(1, settings.max_concurrent_runs * 3 // 4)},
                 ],
             },
         },

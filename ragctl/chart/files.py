@@ -115,5 +115,7 @@ def dagster_file() -> str:
         )
     default = Settings.model_fields["max_concurrent_runs"].default
     runs = f'include "rag.setting" (list . "max_concurrent_runs" {default})'
-    # A limit that the instance derives from the number of runs: half of the slots are kept free of generation builds.
-    return _HEADER + text.replace("499", f"{{{{ max 1 (div ({runs} | int) 2) }}}}")
+    # Limits that the instance derives from the number of runs: of generation builds, and of all shards.
+    for derived, formula in {"499": f"div ({runs} | int) 2", "748": f"div (mul 3 ({runs} | int)) 4"}.items():
+        text = text.replace(derived, f"{{{{ max 1 ({formula}) }}}}")
+    return _HEADER + text

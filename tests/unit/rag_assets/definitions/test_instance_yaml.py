@@ -43,6 +43,13 @@ def test_settings_reach_the_file(tmp_path: Path) -> None:
     assert config["storage"]["custom"]["config"]["postgres_url"] == "postgresql://rag@127.0.0.1:55432/rag"
 
 
+@pytest.mark.parametrize(("runs", "shards"), [(1, 1), (2, 1), (6, 4), (20, 15)])
+def test_a_quarter_of_the_slots_stays_free_of_shards(tmp_path: Path, runs: int, shards: int) -> None:
+    config = yaml.safe_load(render_dagster_yaml(Settings.load(home=tmp_path, max_concurrent_runs=runs)))
+    limits = {one["key"]: one["limit"] for one in config["concurrency"]["runs"]["tag_concurrency_limits"]}
+    assert limits["dagster/partition"] == shards
+
+
 @pytest.mark.catalogue("S26")
 def test_a_configured_database_url_stays_in_its_environment_variable(tmp_path: Path) -> None:
     text = render_dagster_yaml(Settings.load(home=tmp_path, database_url="postgresql://u:canary@db/rag"))
