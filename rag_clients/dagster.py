@@ -194,7 +194,8 @@ class DagsterClient:
         params = {
             "assetSelection": selection,
             "partitionNames": [str(shard) for shard in range(shards)],
-            "tags": _tags(named),
+            # They are runs of Dagster's own job, not of the source's, by whose tag a run that died is begun again.
+            "tags": _tags({**named, "dagster/max_retries": "2"}),
         }
         return str(self._do(documents.BACKFILL, "launchPartitionBackfill", params=params)["backfillId"])
 

@@ -250,6 +250,9 @@ def open_engine(settings: Settings) -> Engine:
         # Set by statements: a connection pooler refuses unknown start-up options.
         cursor = connection.cursor()
         cursor.execute(f"SET statement_timeout = {statement_ms}; SET idle_in_transaction_session_timeout = '15min'")
+        # The other end of the same: without these the server keeps for two hours the locks of a run whose node lost
+        # power, and every other run of the shard finds them taken.
+        cursor.execute("SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3")
         cursor.close()
         connection.commit()
 

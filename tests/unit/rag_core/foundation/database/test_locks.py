@@ -30,6 +30,12 @@ def test_a_shard_is_held_by_one_run_and_its_neighbours_are_free(store: Store) ->
         pass
 
 
+def test_the_server_asks_within_a_minute_whether_the_node_of_a_run_still_lives(store: Store) -> None:
+    with locks.shard_connection(store, "acme", "a", 0, wait=1) as connection:
+        shown = [connection.scalar(text(f"SHOW tcp_keepalives_{name}")) for name in ("idle", "interval", "count")]
+    assert shown == ["30", "10", "3"]
+
+
 def test_a_second_run_waits_for_the_first(store: Store) -> None:
     order: list[str] = []
     waiting = threading.Event()
