@@ -44,9 +44,14 @@ def _pin(cluster: Cluster, name: str) -> str:
     """What a registry would do: the image has a name with its digest, so that nothing is pulled."""
     local = f"docker.io/{_local(name)}"
     digest = next(line.split()[2] for line in cluster.ctr("images", "ls", f"name=={local}").splitlines()[1:])
-    pinned = f"docker.io/{_PUBLISHED[name]}" if name in _PUBLISHED else f"{REGISTRY}/{name.partition(':')[0]}"
-    cluster.ctr("images", "tag", "--force", local, f"{pinned}@{digest}")
+    cluster.ctr("images", "tag", "--force", local, pinned(name, digest))
     return digest
+
+
+def pinned(name: str, digest: str) -> str:
+    """The name by which pods ask for an image."""
+    public = f"docker.io/{_PUBLISHED[name]}" if name in _PUBLISHED else f"{REGISTRY}/{name.partition(':')[0]}"
+    return f"{public}@{digest}"
 
 
 def _local(name: str) -> str:

@@ -7,10 +7,11 @@ import json
 import logging
 import os
 import re
+import secrets
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,9 +21,10 @@ import httpx
 import yaml
 
 from rag_core.settings import Settings
-from ragctl.tokens import ensure_keys, mint_token
+from ragctl.tokens import DEFAULT_TENANT, ensure_keys, mint_token
 from tests.cluster.images import REGISTRY, ROLES
-from tests.cluster.node import NAME, Cluster
+from tests.cluster.machine import FIRST, Place
+from tests.cluster.node import Cluster
 from tests.real_servers.cluster.control_plane import helm
 from tests.support.chart import ROOT
 
@@ -127,6 +129,18 @@ class Installation:
     def kubectl(self, *words: str, given: str = "") -> str:
         return self.cluster.kubectl("-n", self.namespace, *words, given=given)
 
+    def secret(self, name: str, data: dict[str, str]) -> None:
+        body = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": data}
+        self.kubectl("apply", "-f", "-", given=json.dumps(body))
+
+    def secrets(self, server: str, password: str, key: str) -> None:
+        """What the programs read from Secrets, with PostgreSQL at a server and the key of the index."""
+        main = {"RAG_DATABASE_URL": f"postgresql://rag:{password}@{server}:5432/rag", "POSTGRES_PASSWORD": password}
+        main |= {"RAG_QDRANT_API_KEY": key, "RAG_INDEX_SECRET": index_secret(key), "RAG_DEPLOY_CREDENTIAL": self.token}
+        main |= {name: secrets.token_urlsafe(40) for name in ("RAG_PAGE_TOKEN_SECRET", "RAG_HASH_SECRET")}
+        self.secret("rag-platform", main)
+        self.secret("rag-console", {"token": self.token})
+
     def values(self, tag: int, release: str = "") -> dict[str, Any]:
         """What `digests.yaml` holds for a tag, and the name of the release."""
         images = {"registry": REGISTRY, **{role: self.images[f"{role}:{tag}"] for role in ROLES}}
@@ -199,20 +213,20 @@ def index_secret(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()
 
 
-def identity(folder: Path) -> tuple[str, str]:
+def identity(folder: Path, tenant: str = DEFAULT_TENANT) -> tuple[str, str]:
     """The key set of an identity provider, and a token of it that may ask."""
     settings = Settings(home=folder / "identity")
-    settings.secrets_dir.mkdir(parents=True)
+    settings.secrets_dir.mkdir(parents=True, exist_ok=True)
     ensure_keys(settings)
-    token = mint_token(settings, subject="tester", scopes=("query.read",), groups=(), lifetime=4 * 3600)
+    token = mint_token(settings, subject="tester", tenant=tenant, scopes=("query.read",), lifetime=4 * 3600)
     return settings.jwks_path.read_text(), token
 
 
-def volume(cluster: Cluster, name: str, mode: str, size: str) -> Path:
-    """A volume of the node; returns its folder."""
+def volume(cluster: Cluster, name: str, mode: str, size: str, places: Sequence[Place] = (FIRST,)) -> Path:
+    """A volume of the nodes in these places, which see the same files; returns its folder."""
     folder = cluster.machine.folder / "volumes" / name
     folder.mkdir(parents=True)
-    where = {"key": "kubernetes.io/hostname", "operator": "In", "values": [NAME]}
+    where = {"key": "kubernetes.io/hostname", "operator": "In", "values": [place.name for place in places]}
     spec = {
         "capacity": {"storage": size},
         "accessModes": [mode],
@@ -224,10 +238,11 @@ def volume(cluster: Cluster, name: str, mode: str, size: str) -> Path:
     return folder
 
 
-def documents(cluster: Cluster, namespace: str) -> None:
-    """The claim that the page names, with a handbook."""
-    folder = volume(cluster, f"{namespace}-handbook", "ReadOnlyMany", "1Gi")
+def documents(cluster: Cluster, namespace: str, places: Sequence[Place] = (FIRST,)) -> Path:
+    """The claim that the page names, with a handbook; returns its folder."""
+    folder = volume(cluster, f"{namespace}-handbook", "ReadOnlyMany", "1Gi", places)
     (folder / "leave.md").write_text(_LEAVE)
     asked = {"accessModes": ["ReadOnlyMany"], "resources": {"requests": {"storage": "1Gi"}}}
     body = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "handbook"}, "spec": asked}
     cluster.kubectl("-n", namespace, "apply", "-f", "-", given=json.dumps(body))
+    return folder

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
@@ -13,11 +14,8 @@ from pathlib import Path
 from tests.support.postgres import die_with_parent
 from tests.support.waiting import eventually
 
-HOST, ADDRESS = "10.241.0.1", "10.241.0.2"
-"""Both ends of the one cable between this machine and that one."""
-PODS, SERVICES = "10.242.0.0/16", "10.96.0.0/16"
-CGROUP = "rag-node"
-_CABLE = "rag-node"
+SERVICES = "10.96.0.0/16"
+_BETWEEN = "nodes"
 _CONTROLLERS = Path("/sys/fs/cgroup")
 # Its /var and /run are its own; everything else it sees as this machine has it.
 _INIT = """
@@ -32,11 +30,29 @@ _KUBELET_SETS = ("vm/overcommit_memory", "vm/panic_on_oom", "kernel/panic", "ker
 _KUBELET_SETS += ("kernel/keys/root_maxkeys", "kernel/keys/root_maxbytes")
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What one machine has for itself: `name` is also that of its control group and of the cable between this machine
+    and that one, whose ends are `host` and `address`."""
+
+    name: str
+    host: str
+    address: str
+    pods: str
+
+
+FIRST = Place("rag-node", "10.241.0.1", "10.241.0.2", "10.242.0.0/16")
+SECOND = Place("rag-node-2", "10.241.0.5", "10.241.0.6", "10.243.0.0/16")
+PODS = "10.242.0.0/15"
+"""Of both."""
+
+
 @dataclass
 class Machine:
     """`init` is the process with whose end everything in it ends."""
 
     folder: Path
+    place: Place
     init: int
     programs: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
@@ -58,6 +74,11 @@ class Machine:
         """Send a signal to a program that `start` started."""
         self.run("kill", f"-{int(how)}", (self.folder / f"{name}.pid").read_text().strip())
 
+    def cut_off(self) -> None:
+        """Take its power: its cables carry nothing any more, then everything in it is killed."""
+        _do(f"ip link delete {self.place.name}", f"nsenter --target {self.init} --net ip link delete {_BETWEEN}")
+        os.kill(self.init, signal.SIGKILL)
+
     def log(self, name: str) -> Path:
         return self.folder / f"{name}.log"
 
@@ -67,8 +88,8 @@ class Machine:
 
 
 @contextmanager
-def machine(folder: Path) -> Iterator[Machine]:
-    """One that lives as long as the block; there is one at a time."""
+def machine(folder: Path, place: Place = FIRST) -> Iterator[Machine]:
+    """One that lives as long as the block; there is one at a time in each place."""
     for name in ("lib", "log", "tmp"):
         (folder / "var" / name).mkdir(parents=True)
     before = {name: Path("/proc/sys", name).read_text() for name in _KUBELET_SETS if Path("/proc/sys", name).exists()}
@@ -78,9 +99,9 @@ def machine(folder: Path) -> Iterator[Machine]:
     try:
         assert eventually((folder / "ready").exists, seconds=30), "no namespaces can be made here"
         init = int(Path(f"/proc/{outer.pid}/task/{outer.pid}/children").read_text().split()[0])
-        _cgroups()
-        _cable(init)
-        made = Machine(folder, init)
+        _cgroups(place.name)
+        _cable(init, place)
+        made = Machine(folder, place, init)
         yield made
     finally:
         outer.kill()  # the kernel kills the first process of the namespace with it, and all others with that
@@ -89,41 +110,60 @@ def machine(folder: Path) -> Iterator[Machine]:
         for name, value in before.items():
             with suppress(OSError):
                 Path("/proc/sys", name).write_text(value)
-        assert eventually(_cgroups_are_gone)
+        assert eventually(lambda: _cgroups_are_gone(place.name))
         shutil.rmtree(folder / "var", ignore_errors=True)  # gigabytes of images
 
 
-def _cable(init: int) -> None:
-    for command in (
-        f"ip link add {_CABLE} type veth peer name eth0 netns {init}",
-        f"ip address add {HOST}/30 dev {_CABLE}",
-        f"ip link set {_CABLE} up",
-        f"nsenter --target {init} --net ip address add {ADDRESS}/30 dev eth0",
-        f"nsenter --target {init} --net ip link set eth0 up",
-        f"nsenter --target {init} --net ip route add default via {HOST}",
-        f"ip route add {PODS} via {ADDRESS}",
-        f"ip route add {SERVICES} via {ADDRESS}",
-    ):
+def connect(one: Machine, two: Machine) -> None:
+    """A cable between two machines, by which the pods of both reach each other; it asks nothing of this machine."""
+    _do(f"ip link add {_BETWEEN} netns {one.init} type veth peer name {_BETWEEN} netns {two.init}")
+    for here, there in ((one, two), (two, one)):
+        inside = f"nsenter --target {here.init} --net ip"
+        _do(
+            f"{inside} address add {here.place.address}/32 dev {_BETWEEN}",
+            f"{inside} link set {_BETWEEN} up",
+            f"{inside} route add {there.place.address} dev {_BETWEEN}",
+            f"{inside} route add {there.place.pods} via {there.place.address}",
+        )
+
+
+def _cable(init: int, place: Place) -> None:
+    inside = f"nsenter --target {init} --net ip"
+    _do(
+        f"ip link add {place.name} type veth peer name eth0 netns {init}",
+        f"ip address add {place.host}/30 dev {place.name}",
+        f"ip link set {place.name} up",
+        f"{inside} address add {place.address}/30 dev eth0",
+        f"{inside} link set eth0 up",
+        f"{inside} route add default via {place.host}",
+        f"ip route add {place.pods} via {place.address}",
+    )
+    if place == FIRST:  # this machine calls Services by the first one alone
+        _do(f"ip route add {SERVICES} via {place.address}")
+
+
+def _do(*commands: str) -> None:
+    for command in commands:
         subprocess.run(command.split(), check=True, capture_output=True)
 
 
-def _cgroups() -> None:
+def _cgroups(name: str) -> None:
     """One group in every hierarchy, under which the kubelet makes those of its pods."""
     for parent in _hierarchies():
-        (parent / CGROUP).mkdir(exist_ok=True)
-        for name in ("cpuset.cpus", "cpuset.mems"):  # of version 1: empty ones take no process
-            if (parent / name).exists():
-                (parent / CGROUP / name).write_text((parent / name).read_text())
+        (parent / name).mkdir(exist_ok=True)
+        for file in ("cpuset.cpus", "cpuset.mems"):  # of version 1: empty ones take no process
+            if (parent / file).exists():
+                (parent / name / file).write_text((parent / file).read_text())
 
 
-def _cgroups_are_gone() -> bool:
+def _cgroups_are_gone(name: str) -> bool:
     for parent in _hierarchies():
-        for group in sorted((parent / CGROUP).rglob("*/"), reverse=True):
+        for group in sorted((parent / name).rglob("*/"), reverse=True):
             with suppress(OSError):
                 group.rmdir()
         with suppress(OSError):
-            (parent / CGROUP).rmdir()
-    return not any((parent / CGROUP).exists() for parent in _hierarchies())
+            (parent / name).rmdir()
+    return not any((parent / name).exists() for parent in _hierarchies())
 
 
 def _hierarchies() -> list[Path]:

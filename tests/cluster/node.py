@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,17 +13,17 @@ from typing import Any
 
 import yaml
 
-from tests.cluster.machine import ADDRESS, CGROUP, HOST, PODS, SERVICES, Machine, machine
+from tests.cluster.machine import FIRST, PODS, SECOND, SERVICES, Machine, connect, machine
 from tests.containers.engine import missing as missing_engine
 from tests.containers.engine import tools
 from tests.real_servers.cluster.control_plane import Kubernetes, program, start
 from tests.support.waiting import eventually
 
-NAME = "rag-node"
 TOOLS = ("go", "etcd", "kubectl", "conntrack", "ipset", "nsenter", "unshare", "ip")
 _PLUGINS = Path("/usr/lib/cni")
 _SOCKET = "/run/containerd/containerd.sock"
 _COREDNS = Path(__file__).parent / "coredns"
+PAUSE = "docker.io/rag-test/pause:local"
 _RESOURCES = {"memory.available": "100Mi", "nodefs.available": "1%", "imagefs.available": "1%"}
 
 
@@ -39,7 +39,7 @@ def missing() -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """One control plane with one node."""
+    """One control plane with one node, and a second one while `joined`."""
 
     kubernetes: Kubernetes
     machine: Machine
@@ -67,8 +67,11 @@ class Cluster:
 
     def load(self, environment: dict[str, str], *images: str) -> None:
         """Copy images from the engine that built them."""
-        with subprocess.Popen(["docker", "save", *images], env=environment, stdout=subprocess.PIPE) as saved:
-            take = self.machine.command(*self._ctr, "images", "import", "-")
+        self._import(self.machine, ["docker", "save", *images], environment)
+
+    def _import(self, machine: Machine, command: Sequence[str], environment: dict[str, str] | None = None) -> None:
+        with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) as saved:
+            take = machine.command(*self._ctr, "images", "import", "-")
             taken = subprocess.run(take, stdin=saved.stdout, capture_output=True, text=True, check=False)
         assert taken.returncode == 0, taken.stderr[-3000:]
 
@@ -80,17 +83,45 @@ class Cluster:
         """Lines of a hosts file, which the cluster's DNS answers from."""
         (self.machine.folder / "hosts").write_text(hosts)
 
-    def start_kubelet(self) -> None:
-        folder, config = self.machine.folder, str(self.kubernetes.kubeconfig)
-        words = ["kubelet", "--config", str(folder / "kubelet.yaml"), "--kubeconfig", config]
-        words += ["--hostname-override", NAME, "--node-ip", ADDRESS]
-        words += ["--node-labels", "topology.kubernetes.io/zone=zone-0"]
-        self.machine.start("kubelet", str(program()), *words)
+    def start_kubelet(self, on: Machine | None = None) -> None:
+        machine = on or self.machine
+        config, zone = str(self.kubernetes.kubeconfig), f"zone-{(FIRST, SECOND).index(machine.place)}"
+        words = ["kubelet", "--config", str(machine.folder / "kubelet.yaml"), "--kubeconfig", config]
+        words += ["--hostname-override", machine.place.name, "--node-ip", machine.place.address]
+        words += ["--node-labels", f"topology.kubernetes.io/zone={zone}"]
+        machine.start("kubelet", str(program()), *words)
+
+    def start_node(self, on: Machine) -> None:
+        """Start what makes a machine a node, and wait until it is one."""
+        _start_containerd(on)
+        _write_kubelet(on)
+        self.start_kubelet(on)
+        _start_proxy(on, str(self.kubernetes.kubeconfig))
+        if on is self.machine:
+            _start_names(on, str(self.kubernetes.kubeconfig))
+        assert eventually(lambda: self._is_ready(on), seconds=300), on.log("kubelet").read_text()[-3000:]
+
+    def _is_ready(self, machine: Machine) -> bool:
+        nodes = [node for node in self.objects("nodes") if node["metadata"]["name"] == machine.place.name]
+        conditions = [one for node in nodes for one in node["status"].get("conditions", []) if one["type"] == "Ready"]
+        return any(one["status"] == "True" for one in conditions)
+
+    @contextmanager
+    def joined(self, images: Sequence[str]) -> Iterator[Machine]:
+        """A second node for as long as the block lasts, with images of the first by their names there."""
+        try:
+            with machine(self.machine.folder / SECOND.name, SECOND) as second:
+                connect(self.machine, second)
+                self.start_node(second)
+                self._import(second, self.machine.command(*self._ctr, "images", "export", "-", PAUSE, *images))
+                yield second
+        finally:
+            self.kubectl("delete", "node", SECOND.name, "--ignore-not-found")
 
     @contextmanager
     def policies(self) -> Iterator[None]:
         """Network policies are enforced for as long as the block lasts."""
-        words = ["policies", "--kubeconfig", str(self.kubernetes.kubeconfig), "--hostname-override", NAME]
+        words = ["policies", "--kubeconfig", str(self.kubernetes.kubeconfig), "--hostname-override", FIRST.name]
         self.machine.start("policies", str(program()), *words, "--service-cluster-ip-range", SERVICES)
         yield
         self.machine.kill("policies")
@@ -102,28 +133,17 @@ def cluster(folder: Path) -> Iterator[Cluster]:
     """A running one, with everything that runs in it gone afterwards."""
     with ExitStack() as running:
         node = running.enter_context(machine(folder))
-        api = ["--advertise-address", HOST, "--kubelet-preferred-address-types", "InternalIP"]
-        kubernetes = start(folder, running, HOST, api, [])
-        known = Cluster(kubernetes, node)
-        _start_containerd(node)
-        _write_kubelet(folder)
-        known.start_kubelet()
-        _start_network(known)
-        assert eventually(lambda: _is_ready(known), seconds=300), node.log("kubelet").read_text()[-3000:]
+        api = ["--advertise-address", FIRST.host, "--kubelet-preferred-address-types", "InternalIP"]
+        known = Cluster(start(folder, running, FIRST.host, api, []), node)
+        known.start_node(node)
         yield known
-
-
-def _is_ready(known: Cluster) -> bool:
-    nodes = known.objects("nodes")
-    conditions = [one for node in nodes for one in node["status"].get("conditions", []) if one["type"] == "Ready"]
-    return any(one["status"] == "True" for one in conditions)
 
 
 def _start_containerd(node: Machine) -> None:
     network = {
         "cniVersion": "0.4.0", "name": "pods", "type": "bridge", "bridge": "pods", "isGateway": True,
         "hairpinMode": True,
-        "ipam": {"type": "host-local", "ranges": [[{"subnet": PODS}]], "routes": [{"dst": "0.0.0.0/0"}]},
+        "ipam": {"type": "host-local", "ranges": [[{"subnet": node.place.pods}]], "routes": [{"dst": "0.0.0.0/0"}]},
     }  # fmt: skip
     (node.folder / "cni").mkdir()
     (node.folder / "cni" / "pods.conf").write_text(json.dumps(network))
@@ -131,7 +151,7 @@ def _start_containerd(node: Machine) -> None:
     # A machine without CAP_SYS_RESOURCE may lower no process's chance to be killed.
     config.write_text(f"""version = 2
 [plugins."io.containerd.grpc.v1.cri"]
-sandbox_image = "docker.io/rag-test/pause:local"
+sandbox_image = "{PAUSE}"
 restrict_oom_score_adj = true
 [plugins."io.containerd.grpc.v1.cri".cni]
 bin_dir = "{_PLUGINS}"
@@ -141,7 +161,8 @@ conf_dir = "{node.folder / "cni"}"
     assert eventually(Path(f"/proc/{node.init}/root{_SOCKET}").exists), node.log("containerd").read_text()[-3000:]
 
 
-def _write_kubelet(folder: Path) -> None:
+def _write_kubelet(node: Machine) -> None:
+    folder = node.folder
     (folder / "resolv.conf").write_text("")
     config = {
         "kind": "KubeletConfiguration",
@@ -149,10 +170,10 @@ def _write_kubelet(folder: Path) -> None:
         "authentication": {"anonymous": {"enabled": True}, "webhook": {"enabled": False}},
         "authorization": {"mode": "AlwaysAllow"},
         "cgroupDriver": "cgroupfs",
-        "cgroupRoot": f"/{CGROUP}",
+        "cgroupRoot": f"/{node.place.name}",
         "failCgroupV1": False,
         "failSwapOn": False,
-        "clusterDNS": [ADDRESS],
+        "clusterDNS": [FIRST.address],
         "clusterDomain": "cluster.local",
         "resolvConf": str(folder / "resolv.conf"),
         "containerRuntimeEndpoint": f"unix://{_SOCKET}",
@@ -163,15 +184,18 @@ def _write_kubelet(folder: Path) -> None:
     (folder / "kubelet.yaml").write_text(yaml.safe_dump(config))
 
 
-def _start_network(known: Cluster) -> None:
-    config, folder = str(known.kubernetes.kubeconfig), known.machine.folder
+def _start_proxy(node: Machine, config: str) -> None:
     # Sizes of the connection table are the whole machine's.
-    proxy = ["--kubeconfig", config, "--hostname-override", NAME, "--cluster-cidr", PODS, "--proxy-mode", "iptables"]
-    proxy += ["--conntrack-max-per-core=0", "--conntrack-min=0"]
-    proxy += ["--conntrack-tcp-timeout-established=0s", "--conntrack-tcp-timeout-close-wait=0s"]
-    known.machine.start("proxy", str(program()), "proxy", *proxy)
+    words = ["--kubeconfig", config, "--hostname-override", node.place.name, "--cluster-cidr", PODS]
+    words += ["--proxy-mode", "iptables", "--conntrack-max-per-core=0", "--conntrack-min=0"]
+    words += ["--conntrack-tcp-timeout-established=0s", "--conntrack-tcp-timeout-close-wait=0s"]
+    node.start("proxy", str(program()), "proxy", *words)
+
+
+def _start_names(node: Machine, config: str) -> None:
+    folder = node.folder
     (folder / "hosts").write_text("")
     hosts = f"hosts {folder / 'hosts'} example.com {{\nreload 1s\nttl 1\n}}"
     services = f"kubernetes cluster.local {{\nkubeconfig {config}\n}}"
     (folder / "Corefile").write_text(f".:53 {{\nerrors\ncache 5\nloadbalance\n{hosts}\n{services}\n}}\n")
-    known.machine.start("coredns", str(program(_COREDNS)), "-conf", str(folder / "Corefile"))
+    node.start("coredns", str(program(_COREDNS)), "-conf", str(folder / "Corefile"))

@@ -55,12 +55,8 @@ def test_a_preset_ingests_by_a_run_answers_and_leaves_nothing(node: Node, preset
         mine |= {name: page[name] for name in ("settings", "ingress", "networkPolicy")}
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(mine))
     (tmp_path / "cut.yaml").write_text(yaml.safe_dump(merged(CUT, _OPERATORS)))
-    main = {"RAG_DATABASE_URL": f"postgresql://rag:{password}@{server}:5432/rag", "POSTGRES_PASSWORD": password}
-    main |= {"RAG_QDRANT_API_KEY": key, "RAG_INDEX_SECRET": index_secret(key), "RAG_DEPLOY_CREDENTIAL": token}
-    main |= {name: secrets.token_urlsafe(40) for name in ("RAG_PAGE_TOKEN_SECRET", "RAG_HASH_SECRET")}
-    _secret(cluster, known.namespace, "rag-platform", main)
-    _secret(cluster, known.namespace, "rag-console", {"token": token})
-    _secret(cluster, known.namespace, "rag-console-oidc", {"secrets.toml": _blocks("The console", "toml")[0]})
+    known.secrets(server, password, key)
+    known.secret("rag-console-oidc", {"secrets.toml": _blocks("The console", "toml")[0]})
     documents(cluster, known.namespace)
     known.upgrade(1)
     assert known.helm("test", "rag").count("Phase:          Succeeded") == 4
@@ -181,11 +177,6 @@ def _ready(known: Installation, component: str) -> int:
 
 def _restarts(known: Installation, component: str) -> int:
     return sum(one["restartCount"] for pod in _pods(known, component) for one in pod["status"]["containerStatuses"])
-
-
-def _secret(cluster: Cluster, namespace: str, name: str, data: dict[str, str]) -> None:
-    body = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": data}
-    cluster.kubectl("-n", namespace, "apply", "-f", "-", given=json.dumps(body))
 
 
 def _outside(cluster: Cluster, images: dict[str, str], password: str, key: str) -> None:
