@@ -162,7 +162,7 @@ def test_runs_of_a_node_that_loses_power_fail_and_are_begun_again_on_the_other(
         began = time.monotonic()
         second.cut_off()
         known.cluster.kubectl("delete", "node", SECOND.name)  # what an operator, or a cloud's controller, does
-        assert eventually(lambda: _ended(api, "library"), seconds=2400), known.look()
+        assert eventually(lambda: _ended(api, "library", len(before) + SHARDS), seconds=2400), known.look()
         ended = sorted((run for run in _runs(api, "library") if run.run_id not in before), key=lambda run: run.created)
         _log.info("%d runs were there; all ended %.0f s after the cut", len(lost), time.monotonic() - began)
         assert {run.status for run in ended if run.run_id in lost} == {"FAILURE"}
@@ -197,11 +197,12 @@ def _runs(api: DagsterClient, source: str) -> list[DagsterRun]:
     return api.search_runs({"tags": [{"key": "rag/sync", "value": source}]})
 
 
-def _ended(api: DagsterClient, source: str) -> bool:
-    """Whether all runs of a source have, a failed one that Dagster repeats too."""
+def _ended(api: DagsterClient, source: str, asked: int = SHARDS) -> bool:
+    """Whether the runs of a source that were asked for have ended, and what Dagster began again for them."""
     runs = _runs(api, source)
     repeated = [run for run in runs if run.tags.get("dagster/will_retry") == "true"]
-    return all(run.ended for run in runs) and all(run.tags.get("dagster/auto_retry_run_id") for run in repeated)
+    begun = all(run.tags.get("dagster/auto_retry_run_id") for run in repeated)
+    return len(runs) >= asked and begun and all(run.ended for run in runs)
 
 
 def _seconds(runs: list[DagsterRun]) -> float:
