@@ -15,7 +15,11 @@ from rag_core.ingestion.generations.store import Generation
 
 @dataclass(frozen=True, slots=True)
 class SourceCounts:
-    """One source: live documents, their chunks in the active generation's chunking, and what is still owed."""
+    """One source: live documents, their chunks in the active generation's chunking, and what is still owed.
+
+    `searchable` documents are in the active generation in some version, `current` of those in their current one.
+    `hidden` ones will never be searchable as they are: their ACL is unknown, or they could not be chunked or embedded.
+    """
 
     name: str
     kind: str
@@ -26,17 +30,27 @@ class SourceCounts:
     held_deletions: int = 0
     last_complete_at: datetime | None = None
     tenant: str = ""
+    searchable: int = 0
+    current: int = 0
+    hidden: int = 0
 
 
 _SOURCES = """
 WITH active AS (SELECT name, chunker FROM rag.generations WHERE state = 'active'),
 counted AS (
     SELECT d.tenant, d.source,
-           count(*) FILTER (WHERE d.deleted_at IS NULL) AS documents,
-           coalesce(sum(k.chunk_count) FILTER (WHERE d.deleted_at IS NULL), 0) AS chunks
+           count(*) FILTER (WHERE h.live) AS documents,
+           coalesce(sum(k.chunk_count) FILTER (WHERE h.live), 0) AS chunks,
+           count(*) FILTER (WHERE h.live AND NOT h.hidden AND g.doc_id IS NOT NULL) AS searchable,
+           count(*) FILTER (WHERE h.live AND NOT h.hidden AND g.indexed_version = d.version) AS current,
+           count(*) FILTER (WHERE h.live AND h.hidden) AS hidden
     FROM rag.documents d
     LEFT JOIN active a ON true
     LEFT JOIN rag.chunkings k ON k.doc_id = d.doc_id AND k.chunker = a.chunker
+    LEFT JOIN rag.generation_documents g ON g.generation = a.name AND g.doc_id = d.doc_id
+    CROSS JOIN LATERAL (
+        SELECT d.deleted_at IS NULL AS live,
+               d.acl IS NULL OR coalesce(k.rejected AND k.text_version = d.text_version, false) AS hidden) AS h
     {of_documents}
     GROUP BY d.tenant, d.source
 ),
@@ -53,7 +67,8 @@ refused AS (
     SELECT tenant, source, count(*) AS quarantined FROM rag.quarantine WHERE NOT skipped GROUP BY tenant, source
 )
 SELECT s.name, s.kind, coalesce(c.documents, 0), coalesce(c.chunks, 0), coalesce(w.pending, 0),
-       coalesce(r.quarantined, 0), s.held_deletions, s.last_complete_at, s.tenant
+       coalesce(r.quarantined, 0), s.held_deletions, s.last_complete_at, s.tenant,
+       coalesce(c.searchable, 0), coalesce(c.current, 0), coalesce(c.hidden, 0)
 FROM rag.sources s
 LEFT JOIN counted c ON c.tenant = s.tenant AND c.source = s.name
 LEFT JOIN waiting w ON w.tenant = s.tenant AND w.source = s.name

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, text
 
 from rag_core.content.sources import Scope
+from rag_core.ingestion.generations import SourceCounts
 
 _WRITE = text("""
 INSERT INTO rag.reading_progress (tenant, source, shard, run_id, unread, outdated, bytes)
@@ -68,41 +70,19 @@ class Coverage:
         return self.unread + self.outdated == 0 and self.current >= self.documents - self.hidden
 
 
-_COVERAGE = """
-WITH active AS (SELECT name, chunker FROM rag.generations WHERE state = 'active'),
-counted AS (
-    SELECT d.tenant, d.source, count(*) AS documents,
-           count(*) FILTER (WHERE NOT h.hidden AND g.doc_id IS NOT NULL) AS searchable,
-           count(*) FILTER (WHERE NOT h.hidden AND g.indexed_version = d.version) AS current,
-           count(*) FILTER (WHERE h.hidden) AS hidden
-    FROM rag.documents d
-    LEFT JOIN active a ON true
-    LEFT JOIN rag.generation_documents g ON g.generation = a.name AND g.doc_id = d.doc_id
-    LEFT JOIN rag.chunkings k ON k.doc_id = d.doc_id AND k.chunker = a.chunker AND k.text_version = d.text_version
-    CROSS JOIN LATERAL (SELECT d.acl IS NULL OR coalesce(k.rejected, false) AS hidden) AS h
-    WHERE d.deleted_at IS NULL {of_documents}
-    GROUP BY d.tenant, d.source
-),
-reading AS (
-    SELECT tenant, source, sum(unread)::bigint AS unread, sum(outdated)::bigint AS outdated,
-           sum(bytes)::bigint AS bytes, max(updated_at) AS updated_at
-    FROM rag.reading_progress GROUP BY tenant, source
-)
-SELECT s.tenant, s.name AS source, coalesce(c.documents, 0) AS documents, coalesce(c.searchable, 0) AS searchable,
-       coalesce(c.current, 0) AS current, coalesce(c.hidden, 0) AS hidden, coalesce(r.unread, 0) AS unread,
-       coalesce(r.outdated, 0) AS outdated, coalesce(r.bytes, 0) AS bytes, r.updated_at
-FROM rag.sources s
-LEFT JOIN counted c ON c.tenant = s.tenant AND c.source = s.name
-LEFT JOIN reading r ON r.tenant = s.tenant AND r.source = s.name
-{of_sources}
-ORDER BY s.tenant, s.name
-"""
+_READING = text("""
+SELECT tenant, source, sum(unread)::bigint AS unread, sum(outdated)::bigint AS outdated, sum(bytes)::bigint AS bytes,
+       max(updated_at) AS updated_at
+FROM rag.reading_progress GROUP BY tenant, source
+""")
 
 
-def coverage(connection: Connection, tenant: str | None) -> list[Coverage]:
-    """The coverage of every source of a tenant, or of all tenants, by tenant and name."""
-    where = {"of_documents": "AND d.tenant = :tenant", "of_sources": "WHERE s.tenant = :tenant"}
-    if tenant is None:
-        where = dict.fromkeys(where, "")
-    rows = connection.execute(text(_COVERAGE.format(**where)), {"tenant": tenant} if tenant is not None else {})
-    return [Coverage(**row._mapping) for row in rows]
+def coverage(connection: Connection, counts: Iterable[SourceCounts]) -> list[Coverage]:
+    """The coverage of sources that were counted, in their order."""
+    reading = {(row.tenant, row.source): row._mapping for row in connection.execute(_READING)}
+    shared = ("documents", "searchable", "current", "hidden")
+    return [
+        Coverage(**{"source": one.name, "tenant": one.tenant, **reading.get((one.tenant, one.name), {})},
+                 **{name: getattr(one, name) for name in shared})
+        for one in counts
+    ]  # fmt: skip

@@ -176,7 +176,7 @@ def _reports(connection: Connection, tenant: str | None) -> Iterator[tuple[str, 
     known = {(row.tenant, row.source): row for row in connection.execute(states)}
     for key, row in known.items():
         counts.setdefault(key, SourceCounts(row.source, row.kind, tenant=row.tenant))
-    shared = _Facts(connection, tenant)
+    shared = _Facts(connection, tenant, counts.values())
     for owner, name in shared.mistakes:
         if owner:  # a file that does not say whose it is has no source
             counts.setdefault((owner, name), SourceCounts(name, "", tenant=owner))
@@ -192,7 +192,7 @@ def _reports(connection: Connection, tenant: str | None) -> Iterator[tuple[str, 
 class _Facts:
     """Reads what all sources of a tenant, or of all tenants, share once."""
 
-    def __init__(self, connection: Connection, tenant: str | None) -> None:
+    def __init__(self, connection: Connection, tenant: str | None, counts: Iterable[SourceCounts]) -> None:
         self._connection = connection
         columns = sources.c
         approved = columns.deletions_approved_at >= columns.held_at
@@ -208,7 +208,7 @@ class _Facts:
         self._runs = _runs(connection)
         self._inbox = inbox_store.pending_by_source(connection)
         self._workers = streams.workers(connection, within_seconds=HEARTBEAT_SECONDS)
-        self._coverage = {(one.tenant, one.source): one for one in progress_store.coverage(connection, tenant)}
+        self._coverage = {(one.tenant, one.source): one for one in progress_store.coverage(connection, counts)}
         self._turns = {(one.tenant, one.source): one for one in waiting_runs(connection)}
         self.mistakes = {(one.tenant, one.source): str(one) for one in problem_store.of(connection, tenant)}
 

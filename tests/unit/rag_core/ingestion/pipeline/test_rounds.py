@@ -14,6 +14,7 @@ from rag_core import failpoints
 from rag_core.content.quality import quarantine_store as quarantine
 from rag_core.content.sources import Scope, SourceItem
 from rag_core.errors import Reason, Unavailable
+from rag_core.ingestion.generations import status_store
 from rag_core.ingestion.pipeline import StageResult, account, progress_store, run_pipeline
 from rag_core.ingestion.pipeline.progress_store import Coverage
 from rag_core.retrieval.index import ApplyResult, DocumentUpdate, VectorIndex
@@ -60,7 +61,8 @@ class Rounds:
 
     def coverage(self) -> Coverage:
         with self.flow.store.engine.connect() as connection:
-            (found,) = progress_store.coverage(connection, self.flow.source.tenant)
+            counts = status_store.source_counts(connection, self.flow.source.tenant)
+            (found,) = progress_store.coverage(connection, counts)
         return found
 
 
