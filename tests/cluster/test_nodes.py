@@ -38,7 +38,7 @@ MEASURED = "RAG_TEST_SHARD_DOCUMENTS"
 DOCUMENTS = int(os.environ.get(MEASURED, "400"))
 SHARDS = 8
 SLOTS = 4
-AT_ONCE = (1, 2, 4, 8)
+AT_ONCE = (8, 4, 2, 1)
 """Shards at once of the measurement."""
 _HANDBOOK = "/data/handbook"
 _NO_CHANGES: dict[str, Any] = {"sensor": None, "schedule": None, "freshness_minutes": None}

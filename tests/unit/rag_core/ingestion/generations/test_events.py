@@ -1,5 +1,5 @@
 """Pushed and streamed changes reach every generation that follows, each through its own chunker and embedder. What the
-status counts of each source, while much is pending."""
+status counts of each source, and a round reads of a new one, while much is pending."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ import pytest
 from sqlalchemy import event, text
 
 from rag_core.content.parsing import Parser
+from rag_core.content.sources import Scope, Source
 from rag_core.database import Store
 from rag_core.ingestion.generations import status_store
 from rag_core.ingestion.generations import store as generations
-from rag_core.ingestion.pipeline import Event, EventApplier
+from rag_core.ingestion.pipeline import Event, EventApplier, sample_store
 from rag_core.ingestion.promotion import build, declare, promote
 from rag_core.retrieval.index import GenerationSpec
 from tests.support.generations import GenerationHarness, word_transforms
@@ -96,6 +97,40 @@ def test_pending_documents_are_counted_without_looking_at_each_pair_of_them(stor
         [(statement, values)] = asked
         [[[plan]]] = connection.exec_driver_sql(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", values).fetchall()
     assert rows_looked_at(plan["Plan"]) < 30 * DOCUMENTS
+
+
+def test_a_round_of_a_new_source_is_read_without_all_documents_of_the_others(store: Store) -> None:
+    scope = Scope(Source("new", "acme", "folder", None), "run")
+    added = text(
+        "INSERT INTO rag.documents (doc_id, tenant, source, locator, version, text_version, source_version, token,"
+        " parsed_as, content_hash, text_hash, bytes, media_type, text, acl, run_id)"
+        " SELECT gen_random_uuid(), 'acme', :source, n, 1, 1, 1, '', '', '', '', 4, 'text/plain', 'Text.', '{a}', 'run'"
+        " FROM generate_series(1, :documents) AS n RETURNING doc_id"
+    )
+    chunked = text(
+        'INSERT INTO rag.chunks (doc_id, chunker, ordinal, chunk_id, start, "end", embed_text, text_hash, tokens)'
+        " SELECT doc_id, 'chunker', 0, doc_id, 0, 4, 'Text.', '', 1 FROM rag.documents WHERE source = :source"
+    )
+    with store.engine.begin() as connection:
+        for name in ("old", "new"):
+            connection.execute(
+                text("INSERT INTO rag.sources (tenant, name, kind) VALUES ('acme', :n, 'push')"), {"n": name}
+            )
+        connection.execute(added, {"source": "old", "documents": 10 * DOCUMENTS})
+        connection.execute(chunked, {"source": "old"})
+        generations.add(connection, GenerationSpec("g", 8, "embedder", "chunker"))
+    with store.engine.begin() as connection:
+        connection.execute(text("ANALYZE rag.documents, rag.chunks"))
+        within = list(connection.scalars(added, {"source": "new", "documents": 100}))
+        connection.execute(chunked, {"source": "new"})
+    asked: list[tuple[str, Any]] = []
+    event.listen(store.engine, "before_cursor_execute", lambda *call: asked.append((call[2], call[3])))
+    [page] = sample_store.chunks(store, scope, "chunker", ["g"], within)
+    assert len(page) == 100
+    [(statement, values)] = [one for one in asked if "rag.chunks" in one[0]]
+    with store.engine.begin() as connection:
+        [[[plan]]] = connection.exec_driver_sql(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", values).fetchall()
+    assert rows_looked_at(plan["Plan"]) < 10 * DOCUMENTS
 
 
 def rows_looked_at(node: dict[str, Any]) -> float:
