@@ -64,7 +64,10 @@ waiting AS (
     GROUP BY p.tenant, p.source
 ),
 refused AS (
-    SELECT tenant, source, count(*) AS quarantined FROM rag.quarantine WHERE NOT skipped GROUP BY tenant, source
+    SELECT q.tenant, q.source, count(*) FILTER (WHERE NOT q.skipped) AS quarantined
+    FROM rag.quarantine q
+    {of_refused}
+    GROUP BY q.tenant, q.source
 )
 SELECT s.name, s.kind, coalesce(c.documents, 0), coalesce(c.chunks, 0), coalesce(w.pending, 0),
        coalesce(r.quarantined, 0), s.held_deletions, s.last_complete_at, s.tenant,
@@ -83,7 +86,7 @@ def source_counts(connection: Connection, tenant: str | None) -> tuple[SourceCou
 
     All of them are counted in one pass over the documents; one by one, each tenant would cost a pass.
     """
-    aliases = {"of_documents": "d", "of_pending": "p", "of_sources": "s"}
+    aliases = {"of_documents": "d", "of_pending": "p", "of_refused": "q", "of_sources": "s"}
     where = {name: f"WHERE {alias}.tenant = :tenant" if tenant is not None else "" for name, alias in aliases.items()}
     rows = connection.execute(text(_SOURCES.format(**where)), {"tenant": tenant} if tenant is not None else {})
     return tuple(SourceCounts(*row) for row in rows)
