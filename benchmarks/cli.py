@@ -189,7 +189,7 @@ def rows(*, sizes: tuple[int, ...] = (1_000_000, 10_000_000), as_json: Json = Fa
     Parameters
     ----------
     sizes
-        Numbers of documents; ten million take some 20 GB while they are measured.
+        Numbers of documents; a million take some 1.5 GB while they are measured.
     """
     from benchmarks import rows as bench
 

@@ -30,6 +30,8 @@ GOING_ON = ACTIVE[:4]
 WAITING = ACTIVE[:3]
 """Statuses of runs that have read nothing yet."""
 STAGES = ("documents", "chunks", "embeddings", "index")
+MAX_CRASH_RETRIES = 2
+"""New runs after a run whose process died and could not be resumed; failures of assets are retried per asset."""
 _SEARCHED_BACKFILLS = 100
 """Number of newest backfills, of all tenants, that are searched for a tenant's own."""
 _SEARCHED_RUNS = 100
@@ -195,7 +197,7 @@ class DagsterClient:
             "assetSelection": selection,
             "partitionNames": [str(shard) for shard in range(shards)],
             # They are runs of Dagster's own job, not of the source's, by whose tag a run that died is begun again.
-            "tags": _tags({**named, "dagster/max_retries": "2"}),
+            "tags": _tags({**named, "dagster/max_retries": str(MAX_CRASH_RETRIES)}),
         }
         return str(self._do(documents.BACKFILL, "launchPartitionBackfill", params=params)["backfillId"])
 

@@ -8,11 +8,10 @@ import dagster as dg
 
 from rag_assets.lib.naming import SOURCE_TAG, STAGES, TENANT_TAG, asset_key, job_name
 from rag_assets.source_config import SourceConfig
+from rag_clients.dagster import MAX_CRASH_RETRIES
 
 AssetJob: TypeAlias = Any
 """The type that `dg.define_asset_job` returns: its class has no public name."""
-MAX_CRASH_RETRIES = 2
-"""New runs after a run whose process died and could not be resumed; failures of assets are retried per asset."""
 
 
 def sync_job(config: SourceConfig) -> AssetJob:

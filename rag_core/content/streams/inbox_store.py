@@ -141,9 +141,11 @@ def pending(connection: Connection) -> tuple[int, float]:
     return int(count), float(seconds or 0)
 
 
-def pending_by_source(connection: Connection) -> dict[tuple[str, str], int]:
-    """The number of pending changes of each source that has any, by tenant and name."""
-    return {(row.tenant, row.source): row.changes for row in connection.execute(_PENDING_BY_SOURCE)}
+def pending_by_source(connection: Connection, tenant: str | None) -> dict[tuple[str, str], int]:
+    """The number of pending changes of each source of a tenant, or of all, that has any, by tenant and name."""
+    where, values = ("AND tenant = :tenant", {"tenant": tenant}) if tenant is not None else ("", {})
+    rows = connection.execute(text(_PENDING_BY_SOURCE.format(of=where)), values)
+    return {(row.tenant, row.source): row.changes for row in rows}
 
 
 def pending_deletions(connection: Connection, *, most: int) -> list[tuple[str, uuid.UUID]]:
@@ -285,9 +287,9 @@ _FORGET_SOURCE = text("DELETE FROM rag.inbox WHERE tenant = :tenant AND source =
 _PENDING = text("""
 SELECT count(*), extract(epoch FROM greatest(now() - min(received_at), '0')) FROM rag.inbox WHERE applied_at IS NULL
 """)
-_PENDING_BY_SOURCE = text("""
-SELECT tenant, source, count(*) AS changes FROM rag.inbox WHERE applied_at IS NULL GROUP BY tenant, source
-""")
+_PENDING_BY_SOURCE = """
+SELECT tenant, source, count(*) AS changes FROM rag.inbox WHERE applied_at IS NULL {of} GROUP BY tenant, source
+"""
 _PENDING_DELETIONS = text("""
 SELECT tenant, doc_id FROM (
     SELECT tenant, doc_id, row_number() OVER (PARTITION BY tenant, source ORDER BY seq) AS place

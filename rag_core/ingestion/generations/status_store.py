@@ -17,8 +17,7 @@ from rag_core.ingestion.generations.store import Generation
 class SourceCounts:
     """One source: live documents, their chunks in the active generation's chunking, and what is still owed.
 
-    `searchable` documents are in the active generation in some version, `current` of those in their current one.
-    `hidden` ones will never be searchable as they are: their ACL is unknown, or they could not be chunked or embedded.
+    `searchable`, `current` and `hidden` are those of `rag_core.ingestion.pipeline.Coverage`.
     """
 
     name: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import Connection, text
@@ -79,10 +79,10 @@ FROM rag.reading_progress GROUP BY tenant, source
 
 def coverage(connection: Connection, counts: Iterable[SourceCounts]) -> list[Coverage]:
     """The coverage of sources that were counted, in their order."""
-    reading = {(row.tenant, row.source): row._mapping for row in connection.execute(_READING)}
-    shared = ("documents", "searchable", "current", "hidden")
-    return [
-        Coverage(**{"source": one.name, "tenant": one.tenant, **reading.get((one.tenant, one.name), {})},
-                 **{name: getattr(one, name) for name in shared})
-        for one in counts
-    ]  # fmt: skip
+    reading = {(row.tenant, row.source): row for row in connection.execute(_READING)}
+    found = []
+    for one in counts:
+        known = Coverage(one.tenant, one.name, one.documents, one.searchable, one.current, one.hidden)
+        row = reading.get((one.tenant, one.name))
+        found.append(replace(known, **row._mapping) if row is not None else known)
+    return found

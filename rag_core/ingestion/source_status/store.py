@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select, text
+from sqlalchemy import ColumnElement, Connection, Row, Select, func, select, text
 
 from rag_core.content.sources import problem_store
 from rag_core.content.streams import inbox_store
@@ -156,12 +156,12 @@ class SourceReport:
 
 def read(connection: Connection, tenant: str) -> tuple[SourceReport, ...]:
     """The sources of a tenant by name, those that were configured and not read yet among them."""
-    return tuple(report for _, report in _reports(connection, tenant))
+    return tuple(_reports(connection, tenant))
 
 
 def read_all(connection: Connection) -> Iterator[tuple[str, SourceReport]]:
     """The sources of every tenant, each with its tenant."""
-    return _reports(connection, None)
+    return ((report.counts.tenant, report) for report in _reports(connection, None))
 
 
 def orphaned(connection: Connection) -> list[tuple[str, SourceReport]]:
@@ -169,10 +169,11 @@ def orphaned(connection: Connection) -> list[tuple[str, SourceReport]]:
     return [(tenant, report) for tenant, report in read_all(connection) if report.orphaned]
 
 
-def _reports(connection: Connection, tenant: str | None) -> Iterator[tuple[str, SourceReport]]:
+def _reports(connection: Connection, tenant: str | None) -> Iterator[SourceReport]:
+    """The sources of one tenant, or of all, by tenant and name."""
     now = clock(connection)
     counts = {(row.tenant, row.name): row for row in status_store.source_counts(connection, tenant)}
-    states = select(source_states) if tenant is None else select(source_states).where(source_states.c.tenant == tenant)
+    states = _owned(select(source_states), source_states.c.tenant, tenant)
     known = {(row.tenant, row.source): row for row in connection.execute(states)}
     for key, row in known.items():
         counts.setdefault(key, SourceCounts(row.source, row.kind, tenant=row.tenant))
@@ -183,10 +184,11 @@ def _reports(connection: Connection, tenant: str | None) -> Iterator[tuple[str, 
     for key in sorted(counts):
         facts = shared.of(counts[key], known.get(key))
         status, coverage = decide(facts, now), shared.coverage_of(key)
-        yield (
-            key[0],
-            SourceReport(counts[key], status, coverage, facts.has_runs, facts.freshness_minutes, facts.configured),
-        )
+        yield SourceReport(counts[key], status, coverage, facts.has_runs, facts.freshness_minutes, facts.configured)
+
+
+def _owned(rows: Select[Any], column: ColumnElement[str], tenant: str | None) -> Select[Any]:
+    return rows if tenant is None else rows.where(column == tenant)
 
 
 class _Facts:
@@ -203,10 +205,11 @@ class _Facts:
             func.coalesce(approved, False).label("approved"),
             columns.egress_refused_at,
         )
-        self._held = {(row.tenant, row.name): row for row in connection.execute(deletions)}
+        owned = _owned(deletions, columns.tenant, tenant)
+        self._held = {(row.tenant, row.name): row for row in connection.execute(owned)}
         self._closed = tenant_store.closed(connection)
         self._runs = _runs(connection)
-        self._inbox = inbox_store.pending_by_source(connection)
+        self._inbox = inbox_store.pending_by_source(connection, tenant)
         self._workers = streams.workers(connection, within_seconds=HEARTBEAT_SECONDS)
         self._coverage = {(one.tenant, one.source): one for one in progress_store.coverage(connection, counts)}
         self._turns = {(one.tenant, one.source): one for one in waiting_runs(connection)}

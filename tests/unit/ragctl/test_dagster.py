@@ -44,6 +44,17 @@ def page(cursor: str, events: list[dict[str, Any]], *, more: bool = False) -> di
     return {"data": {"logsForRun": found}}
 
 
+def test_the_runs_of_a_sharded_source_that_die_are_begun_again(api: DagsterClient, httpserver: HTTPServer) -> None:
+    answers(
+        httpserver, {"data": {"launchPartitionBackfill": {"__typename": "LaunchBackfillSuccess", "backfillId": "b"}}}
+    )
+    assert api.launch("docs", shards=2) == "b"
+    [(request, _)] = httpserver.log
+    params = request.get_json()["variables"]["params"]
+    assert params["partitionNames"] == ["0", "1"]
+    assert {"key": "dagster/max_retries", "value": "2"} in params["tags"]
+
+
 @pytest.mark.parametrize(
     ("error", "said"),
     [
