@@ -46,7 +46,7 @@ class Candidate:
 
 def rank(passages: Sequence[Passage], asked: Asked, previous: str = "") -> list[Candidate]:
     """Order passages that were retrieved, best first, by what costs no model. `previous` is the answer that the
-    question follows on: what it showed is preferred."""
+    question follows on: what it showed is preferred. Passages of which nothing can be shown come last."""
     shown = bag(previous)
     dense = _standard([one.dense for one in passages], _LEAST_SPREAD)
     found = [
@@ -55,7 +55,7 @@ def rank(passages: Sequence[Passage], asked: Asked, previous: str = "") -> list[
     ]
     for one in found:
         one.weigh()
-    return sorted(found, key=lambda one: -one.score)
+    return sorted(found, key=lambda one: (not one.passage.quotable, -one.score))
 
 
 def rerank(candidates: Sequence[Candidate], matches: Sequence[TokenMatches]) -> list[Candidate]:

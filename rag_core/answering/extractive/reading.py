@@ -40,6 +40,11 @@ class Passage:
     gain: float = 0.0
 
     @property
+    def quotable(self) -> bool:
+        """Return whether the passage has more than headings, which stand above what is shown."""
+        return any(block.kind not in _NEVER_QUOTED | {BlockKind.HEADING} for block in self.blocks)
+
+    @property
     def searched(self) -> str:
         """Return the text with its title, name and headings, as a search finds it."""
         return "\n".join((self.title, re.sub(r"[-_/.]", " ", self.locator), *self.headings, self.text))

@@ -22,6 +22,7 @@ from rag_core.answering import (
 from rag_core.answering.citations import cite
 from rag_core.answering.display import display
 from rag_core.answering.extractive import ExtractiveAnswerer, decide
+from rag_core.answering.extractive.answerer import rank_passages
 from rag_core.answering.extractive.reading import MAX_CHARS
 from rag_core.answering.extractive.rendering import trail
 from rag_core.errors import RagError
@@ -111,6 +112,15 @@ async def test_what_a_thing_is_stands_at_the_beginning_of_its_page() -> None:
     outcome = await decide(asked)
     assert isinstance(outcome, Answered)
     assert outcome.excerpts[0].text.startswith("A generic term for many packages")
+
+
+async def test_a_passage_of_headings_alone_takes_no_place_from_those_that_can_be_shown() -> None:
+    headings, *others = corpus("# Valve manual\n\n## Open the valve\n\n### By hand\n\nTurn the wheel.\n", tokens=8)
+    assert "wheel" not in headings.payload.text
+    asked = Question("How do I open the valve by hand?", (headings, *others, *corpus()), compare=Compares("wheel"))
+    ranked = (await rank_passages(asked)).candidates
+    assert ranked[0].passage.text.startswith("Turn the wheel")
+    assert ranked[-1].passage.text == headings.payload.text
 
 
 async def test_the_opening_of_a_page_goes_before_later_mentions_of_its_words() -> None:
