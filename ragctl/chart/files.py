@@ -106,7 +106,8 @@ def dagster_file() -> str:
     del instance["run_launcher"]
     # Dagster would build the launcher in every process to see whether it can resume, and only two have a token for the
     # Kubernetes API. A run whose pod died is found failed by the daemon and started again by its sensor.
-    instance["run_monitoring"]["max_resume_run_attempts"] = 0
+    # A pod may wait for a new node and its images.
+    instance["run_monitoring"] |= {"max_resume_run_attempts": 0, "start_timeout_seconds": 900}
     text = yaml.safe_dump(instance, sort_keys=False)
     for name in _INSTANCE:
         default = Settings.model_fields[name].default

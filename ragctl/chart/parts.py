@@ -91,7 +91,8 @@ class Autoscaling(PartModel):
     in_flight: int = Field(
         0,
         ge=0,
-        description="Calls in flight per pod aimed at; needs a metrics adapter for `rag_server_in_flight`. 0: off.",
+        description="Calls in flight per pod aimed at; without a metrics adapter for `rag_server_in_flight` no pod is "
+        "ever removed. 0: off.",
     )
 
 

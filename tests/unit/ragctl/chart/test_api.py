@@ -181,9 +181,10 @@ def test_the_instance_is_the_one_of_the_local_stack_with_another_launcher() -> N
     )
     assert deployed.pop("run_launcher")["class"] == "K8sRunLauncher"
     local.pop("run_launcher")
-    # Every process would build the launcher to see whether it can resume, and most have no token for that.
-    resumed = [found["run_monitoring"].pop("max_resume_run_attempts") for found in (deployed, local)]
-    assert resumed == [0, 5]
+    # Every process would build the launcher to see whether it can resume, and most have no token for that. A pod waits
+    # longer for a node than a process for its start.
+    for name, expected in {"max_resume_run_attempts": [0, 5], "start_timeout_seconds": [900, 120]}.items():
+        assert [found["run_monitoring"].pop(name) for found in (deployed, local)] == expected
     assert deployed == local
     assert deployed["run_monitoring"]["enabled"] is True
 
