@@ -53,7 +53,7 @@ CUT: dict[str, Any] = {
         "code": {"resources": _LITTLE}, "webserver": {"replicas": 1, "resources": _LITTLE}, "daemon": _LITTLE,
         "runs": {"resources": _LITTLE},
     },
-    "query": {"autoscaling": {"minReplicas": 2, "maxReplicas": 2}, "resources": _MORE},
+    "query": {"autoscaling": {"minReplicas": 2, "maxReplicas": 3}, "resources": _MORE},
     "stream": {"replicas": 1, "resources": _LITTLE},
     "gateway": {"replicas": 2, "resources": _MORE},
     "interfaces": {"replicas": 1, "resources": _LITTLE},
@@ -86,8 +86,8 @@ class Traffic:
         return response.text if response.status_code == 200 else f"HTTP {response.status_code} {response.text[:300]}"
 
     @contextmanager
-    def flowing(self, what: str) -> Iterator[None]:
-        """Five questions a second for as long as the block lasts; all of them must be answered."""
+    def flowing(self, what: str, callers: int = 5) -> Iterator[None]:
+        """A question a second of each caller for as long as the block lasts; all of them must be answered."""
         stop, began = threading.Event(), time.monotonic()
 
         def work() -> None:
@@ -101,7 +101,7 @@ class Traffic:
                     _log.warning("%s: %s", what, said)
                     self.failures.append(said)
 
-        threads = [threading.Thread(target=work) for _ in range(5)]
+        threads = [threading.Thread(target=work) for _ in range(callers)]
         for thread in threads:
             thread.start()
         try:

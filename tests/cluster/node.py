@@ -16,7 +16,8 @@ import yaml
 from tests.cluster.machine import FIRST, PODS, SECOND, SERVICES, Machine, connect, machine
 from tests.containers.engine import missing as missing_engine
 from tests.containers.engine import tools
-from tests.real_servers.cluster.control_plane import Kubernetes, program, start
+from tests.real_servers.cluster.control_plane import Kubernetes, installed, program, start
+from tests.support.certificates import self_signed
 from tests.support.waiting import eventually
 
 TOOLS = ("go", "etcd", "kubectl", "conntrack", "ipset", "nsenter", "unshare", "ip")
@@ -24,6 +25,8 @@ _PLUGINS = Path("/usr/lib/cni")
 _SOCKET = "/run/containerd/containerd.sock"
 _COREDNS = Path(__file__).parent / "coredns"
 PAUSE = "docker.io/rag-test/pause:local"
+_METRICS = "sigs.k8s.io/metrics-server/cmd/metrics-server@v0.8.0"
+_METRICS_PORT = 4443
 _RESOURCES = {"memory.available": "100Mi", "nodefs.available": "1%", "imagefs.available": "1%"}
 
 
@@ -127,13 +130,50 @@ class Cluster:
         self.machine.kill("policies")
         self.machine.run("sh", "-c", "iptables-save | grep -vE 'KUBE-(ROUTER|NWPLCY|POD-FW)' | iptables-restore")
 
+    @contextmanager
+    def metrics(self) -> Iterator[None]:
+        """The metrics server measures pods for as long as the block lasts."""
+        config, port = str(self.kubernetes.kubeconfig), str(_METRICS_PORT)
+        words = [str(installed(_METRICS)), "--secure-port", port, "--cert-dir", str(self.machine.folder / "metrics")]
+        words += ["--kubeconfig", config, "--authentication-kubeconfig", config, "--authorization-kubeconfig", config]
+        words += ["--kubelet-insecure-tls", "--kubelet-preferred-address-types", "InternalIP"]
+        self.machine.start("metrics", *words)
+        for body in _metrics_api(self.machine.place.address):
+            self.kubectl("apply", "-f", "-", given=json.dumps(body))
+        self.kubectl("wait", "--for=condition=Available", "apiservice", _METRICS_API, "--timeout", "120s")
+        yield
+        self.kubectl("delete", "apiservice", _METRICS_API)
+        self.machine.kill("metrics")
+
+
+_METRICS_API = "v1beta1.metrics.k8s.io"
+
+
+def _metrics_api(address: str) -> list[dict[str, Any]]:
+    """Where the API finds the metrics server."""
+    named, ports = {"name": "metrics-server", "namespace": "kube-system"}, [{"port": _METRICS_PORT}]
+    version = {"group": "metrics.k8s.io", "version": "v1beta1", "groupPriorityMinimum": 100, "versionPriority": 100}
+    service = {"service": {**named, "port": _METRICS_PORT}, "insecureSkipTLSVerify": True}
+    return [
+        {"apiVersion": "v1", "kind": "Service", "metadata": named, "spec": {"ports": ports}},
+        {"apiVersion": "v1", "kind": "Endpoints", "metadata": named,
+         "subsets": [{"addresses": [{"ip": address}], "ports": ports}]},
+        {"apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService", "metadata": {"name": _METRICS_API},
+         "spec": version | service},
+    ]  # fmt: skip
+
 
 @contextmanager
 def cluster(folder: Path) -> Iterator[Cluster]:
     """A running one, with everything that runs in it gone afterwards."""
     with ExitStack() as running:
         node = running.enter_context(machine(folder))
+        certificate, key = map(str, self_signed(folder, "aggregator"))
         api = ["--advertise-address", FIRST.host, "--kubelet-preferred-address-types", "InternalIP"]
+        # The API calls the metrics server under this certificate, by the address behind its Service.
+        api += ["--enable-aggregator-routing", "--proxy-client-cert-file", certificate, "--proxy-client-key-file", key]
+        api += ["--requestheader-client-ca-file", certificate, "--requestheader-username-headers", "X-Remote-User"]
+        api += ["--requestheader-group-headers", "X-Remote-Group"]
         known = Cluster(start(folder, running, FIRST.host, api, []), node)
         known.start_node(node)
         yield known

@@ -89,6 +89,7 @@ def test_the_production_preset_as_its_page_installs_it(node: Node, tmp_path: Pat
     _go_through_releases(known)
     _survive_kills(known)
     _drain(known)
+    _scale(known)
     _remove(known)
 
 
@@ -138,6 +139,23 @@ def _drain(known: Installation) -> None:
     assert _ready(known, "gateway") == 1
     known.cluster.kubectl("uncordon", *node)
     assert eventually(lambda: _ready(known, "gateway") == 2, seconds=300), known.look()
+
+
+def _scale(known: Installation) -> None:
+    """Questions bring a third query server by the processor time of the two, and their end takes it away."""
+    name = f"query-{_serving(known, 'name')}"
+    soon = json.dumps({"spec": {"behavior": {"scaleDown": {"stabilizationWindowSeconds": 15}}}})
+    known.kubectl("patch", "horizontalpodautoscaler", f"{OBJECTS}-{name}", "--type", "merge", "--patch", soon)
+    traffic = known.traffic()
+    with known.cluster.metrics():
+        with traffic.flowing("more pods", callers=20):
+            assert eventually(lambda: _ready(known, name) == 3, seconds=600), _scaling(known)
+        with traffic.flowing("fewer pods", callers=1):
+            assert eventually(lambda: len(_pods(known, name)) == 2, seconds=600), _scaling(known)
+
+
+def _scaling(known: Installation) -> str:
+    return known.kubectl("describe", "horizontalpodautoscalers") + known.kubectl("top", "pods")
 
 
 def _remove(known: Installation) -> None:

@@ -62,11 +62,18 @@ def helm() -> str:
         and wanted in subprocess.run([found, "version", "--short"], capture_output=True, text=True, check=False).stdout
     ):
         return found
-    folder = CACHE / f"helm-{wanted}"
-    if not (folder / "helm").exists():
+    return str(installed(HELM))
+
+
+def installed(package: str) -> Path:
+    """The program of a Go package at a version, built once."""
+    path, _, version = package.partition("@")
+    name = path.rpartition("/")[2]
+    folder = CACHE / f"{name}-{version}"
+    if not (folder / name).exists():
         folder.mkdir(parents=True, exist_ok=True)
-        _run(["go", "install", HELM], {"GOBIN": str(folder)}, Path.home())
-    return str(folder / "helm")
+        _run(["go", "install", package], {"GOBIN": str(folder)}, Path.home())
+    return folder / name
 
 
 def program(source: Path = SOURCE, linked: str = _LINKED) -> Path:
