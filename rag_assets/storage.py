@@ -9,8 +9,9 @@ from typing import Any, Self
 
 from dagster_postgres.storage import DagsterPostgresStorage
 from dagster_postgres.utils import create_pg_engine, pg_url_from_config
+from sqlalchemy import Engine
 
-from rag_core.database import replace_closed
+from rag_core.database import notice_dead_peers, replace_closed
 
 _KEPT = 3
 """Connections that a process keeps: with one the daemon, which evaluates sensors side by side, opened 50 a minute."""
@@ -63,7 +64,7 @@ class PostgresStorage(DagsterPostgresStorage):
                     url, isolation_level="AUTOCOMMIT", pool_size=_KEPT, max_overflow=_MAX_OVERFLOW,
                     pool_recycle=_RECYCLE_SECONDS,
                 )  # fmt: skip
-                replace_closed(_kept[url])
+                _check(_kept[url])
             for part in parts:
                 part._engine = _kept[url]
                 _remember_schema(part, url)
@@ -80,9 +81,14 @@ def _check_kept_connections(part: Any) -> None:
 
     def keep_checked(*arguments: Any, **options: Any) -> None:
         keep(*arguments, **options)
-        replace_closed(part._engine)
+        _check(part._engine)
 
     part.optimize_for_webserver = keep_checked
+
+
+def _check(engine: Engine) -> None:
+    notice_dead_peers(engine)
+    replace_closed(engine)
 
 
 def _remember_schema(part: Any, url: str) -> None:

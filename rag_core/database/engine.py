@@ -15,6 +15,7 @@ from sqlalchemy.exc import ArgumentError
 
 from rag_core.database import roles
 from rag_core.database.checkout import replace_closed
+from rag_core.database.dead_peers import notice_dead_peers
 from rag_core.database.driver_errors import translate, translated
 from rag_core.database.tables.base import SCHEMA, schema_readers
 from rag_core.errors import ConfigError, Conflict, Reason
@@ -191,6 +192,7 @@ class Store:
             "keepalives_idle": 10,
             "keepalives_interval": 5,
             "keepalives_count": 3,
+            "tcp_user_timeout": 25_000,  # as long as the keepalives take
         }
 
     @contextmanager
@@ -238,10 +240,6 @@ def open_engine(settings: Settings) -> Engine:
             **_PRIMARY,
             "connect_timeout": max(1, round(settings.database_connect_timeout_seconds)),
             "application_name": "rag",
-            # Without keepalives a run waits hours for a database host that lost power.
-            "keepalives_idle": 30,
-            "keepalives_interval": 10,
-            "keepalives_count": 3,
         },
     )
 
@@ -250,13 +248,11 @@ def open_engine(settings: Settings) -> Engine:
         # Set by statements: a connection pooler refuses unknown start-up options.
         cursor = connection.cursor()
         cursor.execute(f"SET statement_timeout = {statement_ms}; SET idle_in_transaction_session_timeout = '15min'")
-        # The other end of the same: without these the server keeps for two hours the locks of a run whose node lost
-        # power, and every other run of the shard finds them taken.
-        cursor.execute("SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3")
         cursor.close()
         connection.commit()
 
     event.listen(engine, "handle_error", _raise_ours)
+    notice_dead_peers(engine)
     replace_closed(engine)
     return engine
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import psycopg
@@ -15,6 +16,7 @@ import pytest
 import yaml
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteInstigatorOrigin, RemoteRepositoryOrigin
 from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus, InstigatorType
+from sqlalchemy import text
 
 from rag_assets.instance import render_dagster_yaml
 from rag_core.settings import Settings
@@ -55,6 +57,17 @@ def test_connections_are_kept_and_the_first_calls_after_a_restart_of_the_databas
             ).fetchone()
             assert ended == (connections,)
         _read(instance)
+
+
+@pytest.mark.parametrize("prepare", [_optimize, lambda _: None], ids=["webserver", "every other process"])
+def test_the_server_ends_a_session_whose_machine_lost_power_within_a_minute(
+    instance: dg.DagsterInstance, prepare: Callable[[dg.DagsterInstance], None]
+) -> None:
+    prepare(instance)
+    parts: tuple[Any, ...] = (instance.run_storage, instance.event_log_storage, instance.schedule_storage)
+    for part in parts:
+        with part._engine.connect() as connection:
+            assert connection.scalar(text("SHOW tcp_user_timeout")) == "60000"
 
 
 def test_the_state_of_a_sensor_is_read_again_only_when_it_has_changed(instance: dg.DagsterInstance) -> None:

@@ -30,10 +30,15 @@ def test_a_shard_is_held_by_one_run_and_its_neighbours_are_free(store: Store) ->
         pass
 
 
-def test_the_server_asks_within_a_minute_whether_the_node_of_a_run_still_lives(store: Store) -> None:
+def test_both_ends_notice_within_a_minute_that_the_machine_of_the_other_lost_power(store: Store) -> None:
+    names = ("keepalives_idle", "keepalives_interval", "keepalives_count", "user_timeout")
     with locks.shard_connection(store, "acme", "a", 0, wait=1) as connection:
-        shown = [connection.scalar(text(f"SHOW tcp_keepalives_{name}")) for name in ("idle", "interval", "count")]
-    assert shown == ["30", "10", "3"]
+        server = [connection.scalar(text(f"SHOW tcp_{name}")) for name in names]
+        used = connection.connection.driver_connection
+        assert used is not None
+        client = used.info.get_parameters()
+    assert server == ["30", "10", "3", "60000"]
+    assert [client[name] for name in (*names[:3], "tcp_user_timeout")] == ["30", "10", "3", "60000"]
 
 
 def test_a_second_run_waits_for_the_first(store: Store) -> None:
