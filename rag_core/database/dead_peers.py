@@ -13,7 +13,8 @@ from sqlalchemy import Engine, event
 _KEEPALIVES: Final = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
 """In seconds, and how often."""
 _USER_TIMEOUT_MS: Final = 60_000
-_CLIENT: Final = {**_KEEPALIVES, "tcp_user_timeout": _USER_TIMEOUT_MS}
+CLIENT_LIMITS: Final = {**_KEEPALIVES, "tcp_user_timeout": _USER_TIMEOUT_MS}
+"""Connection parameters of libpq, for a program whose server may be gone; its statement timeout is the server's."""
 _SERVER: Final = f"SET tcp_user_timeout = {_USER_TIMEOUT_MS}" + "".join(
     f"; SET tcp_{name} = {value}" for name, value in _KEEPALIVES.items()
 )
@@ -24,7 +25,7 @@ def notice_dead_peers(engine: Engine) -> None:
 
     @event.listens_for(engine, "do_connect")
     def _limit_client(_dialect: object, _record: object, _arguments: object, parameters: dict[str, Any]) -> None:
-        parameters.update(_CLIENT)
+        parameters.update(CLIENT_LIMITS)
 
     @event.listens_for(engine, "connect")
     def _limit_server(connection: Any, _record: object) -> None:

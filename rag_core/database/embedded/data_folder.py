@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 import shutil
 import subprocess
@@ -18,6 +19,7 @@ from rag_core.files import replace_file
 
 MAJOR = "18"
 _SUPERUSER = "postgres"
+_COMPLAINT = re.compile(r"(?:LOG|ERROR|FATAL|error):.*")
 _PROC = Path("/proc")
 _RUN_SECONDS = 600
 """Reached by a hang alone: a busy or emulated machine takes minutes to make a database folder."""
@@ -215,4 +217,12 @@ def _run(argv: list[str], account: ServerAccount, stdin: str = "") -> None:
         raise Exhausted(Reason.STORAGE_FULL, "the disk is full; free space and start again")
     # A statement that fails in single-user mode still exits 0.
     if done.returncode != 0 or "ERROR:" in done.stderr or "FATAL:" in done.stderr:
-        raise Unavailable(Reason.START_FAILED, f"{Path(argv[0]).name} failed while creating the database folder")
+        why = _why(done.stderr)
+        raise Unavailable(Reason.START_FAILED, f"{Path(argv[0]).name} failed while preparing the database folder{why}")
+
+
+def _why(output: str) -> str:
+    """Return the first complaint, with the line before it. The statement itself, which may hold a password, is none."""
+    found = [match.group() for match in _COMPLAINT.finditer(output)]
+    first = next((at for at, line in enumerate(found) if not line.startswith("LOG:")), None)
+    return "" if first is None else ": " + "; ".join(found[max(first - 1, 0) : first + 1])

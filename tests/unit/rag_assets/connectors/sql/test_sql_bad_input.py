@@ -8,13 +8,14 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from rag_assets.connectors.fields import NOBODY
-from rag_assets.connectors.sql.engines import checked_addresses, first_socket
+from rag_assets.connectors.outside import ConnectorContext
+from rag_assets.connectors.sql.engines import checked_addresses, first_socket, open_engine
 from rag_assets.connectors.sql.options import AclColumn, SqlOptions
 from rag_assets.connectors.sql.relation import read_only_query
 from rag_assets.connectors.sql.values import acl_entries
 from rag_core.content.sources import SourceItem
 from rag_core.errors import InvalidInput, RagError, Reason
-from tests.unit.rag_assets.connectors.sql.conftest import Database, Open, items, needs_mysql
+from tests.unit.rag_assets.connectors.sql.conftest import COLUMNS, Database, Open, items, needs_mysql
 
 HOSTILE_NAMES = [
     "articles; DROP TABLE articles--",
@@ -152,6 +153,19 @@ def test_mysql_stops_it_too(mysql_database: Database, connect_to: Open) -> None:
     query = f"SELECT count(*) AS id, 'b' AS body, max(c0.ordinal_position) AS updated_at FROM {many}"
     slow = {"table": None, "query": query, "statement_timeout_seconds": 0.2}
     assert reason_of(mysql_database, connect_to, **slow) is Reason.QUERY_TIMEOUT
+
+
+def test_a_postgresql_whose_machine_lost_power_is_noticed_within_a_minute(postgres_database: Database) -> None:
+    given = {"kind": "sql", "database": postgres_database.options, "table": "articles", **COLUMNS}
+    options, context = TypeAdapter(SqlOptions).validate_python(given), ConnectorContext(1000)
+    engine = open_engine(options, context.fetch_policy.own, context.paths)
+    with engine.connect() as connection:
+        used = connection.connection.driver_connection
+        assert used is not None
+        limits = used.info.get_parameters()
+    engine.dispose()
+    assert int(limits["tcp_user_timeout"]) <= 60_000
+    assert int(limits["keepalives_idle"]) + int(limits["keepalives_interval"]) * int(limits["keepalives_count"]) <= 60
 
 
 @pytest.mark.catalogue("B54")
