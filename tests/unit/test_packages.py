@@ -232,6 +232,11 @@ def test_a_program_that_people_wait_for_loads_what_it_needs_first(program: str) 
     assert {"sqlalchemy", "psycopg", "httpx", "rag_core.ingestion.pipeline.run"} & loaded_by(program) == set()
 
 
+def test_rows_of_sources_and_generations_are_read_without_numpy() -> None:
+    """A tenth of a second of `rag source status`, which shows no vector."""
+    assert {"numpy"} & loaded_by("rag_core.ingestion.generations.status_store") == set()
+
+
 def loaded_by(module: str) -> set[str]:
     """The modules of a process that has imported one."""
     code = f"import sys, {module}; print(*sys.modules)"

@@ -12,11 +12,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from rag_core.content.documents import Condition
-from rag_core.content.embedding import Vectors
 from rag_core.content.parsing import Block, Link
+
+if TYPE_CHECKING:  # numpy, which most readers of these values do without
+    from rag_core.content.embedding import Vectors
 
 
 class SearchMode(StrEnum):

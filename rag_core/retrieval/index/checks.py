@@ -6,10 +6,8 @@ import math
 import re
 import uuid
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from rag_core.content.embedding import Vectors
 from rag_core.errors import InvalidInput, PermissionDenied, Reason
 from rag_core.retrieval.index.base import (
     ChunkRange,
@@ -19,6 +17,9 @@ from rag_core.retrieval.index.base import (
     SearchMode,
     SearchRequest,
 )
+
+if TYPE_CHECKING:  # numpy, which most readers of these rows do without
+    from rag_core.content.embedding import Vectors
 
 MAX_LIMIT = 1000
 """Maximum hits of one search. The API allows 100; the rest is for evaluation and over-fetching."""
@@ -63,7 +64,7 @@ def check_vector(vector: Vectors, dimensions: int) -> None:
         got = vector.shape[0] if vector.ndim == 1 else "x".join(map(str, vector.shape))
         raise InvalidInput(Reason.VECTOR_DIM, f"vector: expected {dimensions} dimensions, got {got}")
     # In float64, because the square of a small float32 underflows and of a large one overflows.
-    wide = vector.astype(np.float64)
+    wide = vector.astype("float64")
     norm = math.sqrt(wide @ wide)
     if not math.isfinite(norm):
         raise InvalidInput(Reason.VECTOR_NOT_FINITE, "vector: has a value that is not finite")
