@@ -8,6 +8,7 @@ import secrets
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import yaml
 
@@ -113,11 +114,14 @@ def _go_through_releases(known: Installation) -> None:
 def _survive_kills(known: Installation) -> None:
     """A pod and a container of gateways and query servers, one at a time, and the kubelet: no call fails."""
     traffic = known.traffic(retries=3)  # until the node has seen the end of a killed one, connections reach it
+    colour = f"query-{_serving(known, 'name')}"
     with traffic.flowing("kills"):
-        for component in ("gateway", f"query-{_serving(known, 'name')}"):
+        for component in ("gateway", colour):
             pod = _pods(known, component)[0]["metadata"]["name"]
             known.kubectl("delete", "pod", pod, "--grace-period", "5")
             assert eventually(lambda of=component: _ready(known, of) == 2, seconds=300), known.look()
+            # The new one is ready some seconds before the gateways have its name resolved: only then is it the second.
+            assert eventually(lambda: _resolved(known, colour) == 2, seconds=60), known.look()
             before, pod = _restarts(known, component), _pods(known, component)[0]
             container = pod["status"]["containerStatuses"][0]["containerID"].rpartition("/")[2]
             known.cluster.ctr("tasks", "kill", "--signal", "SIGKILL", container)
@@ -191,6 +195,17 @@ def _pods(known: Installation, component: str) -> list[dict[str, Any]]:
 def _ready(known: Installation, component: str) -> int:
     conditions = [one for pod in _pods(known, component) for one in pod["status"].get("conditions", [])]
     return sum(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
+
+
+def _resolved(known: Installation, colour: str) -> float:
+    """Servers of a colour that every gateway knows."""
+    label = f'{{envoy_cluster_name="{colour}"}}'
+    counts = []
+    for pod in _pods(known, "gateway"):
+        page = httpx.get(f"http://{pod['status']['podIP']}:9902/stats/prometheus", trust_env=False).text
+        lines = [line for line in page.splitlines() if line.startswith(f"envoy_cluster_membership_healthy{label}")]
+        counts += [float(line.split()[-1]) for line in lines] or [0.0]
+    return min(counts, default=0.0)
 
 
 def _restarts(known: Installation, component: str) -> int:
