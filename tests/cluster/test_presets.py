@@ -202,7 +202,7 @@ def _resolved(known: Installation, colour: str) -> float:
     label = f'{{envoy_cluster_name="{colour}"}}'
     counts = []
     for pod in _pods(known, "gateway"):
-        page = httpx.get(f"http://{pod['status']['podIP']}:9902/stats/prometheus", trust_env=False).text
+        page = httpx.get(f"http://{pod['status']['podIP']}:9902/stats/prometheus", trust_env=False, timeout=30).text
         lines = [line for line in page.splitlines() if line.startswith(f"envoy_cluster_membership_healthy{label}")]
         counts += [float(line.split()[-1]) for line in lines] or [0.0]
     return min(counts, default=0.0)
