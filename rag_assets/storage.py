@@ -64,7 +64,7 @@ class PostgresStorage(DagsterPostgresStorage):
                     url, isolation_level="AUTOCOMMIT", pool_size=_KEPT, max_overflow=_MAX_OVERFLOW,
                     pool_recycle=_RECYCLE_SECONDS,
                 )  # fmt: skip
-                _check(_kept[url])
+                _keep_usable(_kept[url])
             for part in parts:
                 part._engine = _kept[url]
                 _remember_schema(part, url)
@@ -81,12 +81,13 @@ def _check_kept_connections(part: Any) -> None:
 
     def keep_checked(*arguments: Any, **options: Any) -> None:
         keep(*arguments, **options)
-        _check(part._engine)
+        _keep_usable(part._engine)
 
     part.optimize_for_webserver = keep_checked
 
 
-def _check(engine: Engine) -> None:
+def _keep_usable(engine: Engine) -> None:
+    """Replace connections that the server has closed, and end those whose other end is gone."""
     notice_dead_peers(engine)
     replace_closed(engine)
 

@@ -10,14 +10,24 @@ from typing import Any, Final
 
 from sqlalchemy import Engine, event
 
-_KEEPALIVES: Final = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
-"""In seconds, and how often."""
-_USER_TIMEOUT_MS: Final = 60_000
-CLIENT_LIMITS: Final = {**_KEEPALIVES, "tcp_user_timeout": _USER_TIMEOUT_MS}
-"""Connection parameters of libpq, for a program whose server may be gone; its statement timeout is the server's."""
-_SERVER: Final = f"SET tcp_user_timeout = {_USER_TIMEOUT_MS}" + "".join(
-    f"; SET tcp_{name} = {value}" for name, value in _KEEPALIVES.items()
+
+def client_limits(idle: int = 30, interval: int = 10, count: int = 3) -> dict[str, int]:
+    """Return connection parameters of libpq, for a program whose server may be gone with its statement timeout.
+
+    A silent server is asked after `idle` seconds, `count` times every `interval` seconds.
+    """
+    return {
+        "keepalives_idle": idle,
+        "keepalives_interval": interval,
+        "keepalives_count": count,
+        "tcp_user_timeout": (idle + interval * count) * 1000,  # milliseconds
+    }
+
+
+_SERVER: Final = "; ".join(
+    f"SET {name if name.startswith('tcp_') else f'tcp_{name}'} = {value}" for name, value in client_limits().items()
 )
+"""The same limits for the server's end."""
 
 
 def notice_dead_peers(engine: Engine) -> None:
@@ -25,7 +35,7 @@ def notice_dead_peers(engine: Engine) -> None:
 
     @event.listens_for(engine, "do_connect")
     def _limit_client(_dialect: object, _record: object, _arguments: object, parameters: dict[str, Any]) -> None:
-        parameters.update(CLIENT_LIMITS)
+        parameters.update(client_limits())
 
     @event.listens_for(engine, "connect")
     def _limit_server(connection: Any, _record: object) -> None:

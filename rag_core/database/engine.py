@@ -15,7 +15,7 @@ from sqlalchemy.exc import ArgumentError
 
 from rag_core.database import roles
 from rag_core.database.checkout import replace_closed
-from rag_core.database.dead_peers import notice_dead_peers
+from rag_core.database.dead_peers import client_limits, notice_dead_peers
 from rag_core.database.driver_errors import translate, translated
 from rag_core.database.tables.base import SCHEMA, schema_readers
 from rag_core.errors import ConfigError, Conflict, Reason
@@ -189,10 +189,7 @@ class Store:
             "autocommit": True,
             "connect_timeout": max(1, round(connect_seconds)),
             "application_name": name,
-            "keepalives_idle": 10,
-            "keepalives_interval": 5,
-            "keepalives_count": 3,
-            "tcp_user_timeout": 25_000,  # as long as the keepalives take
+            **client_limits(idle=10, interval=5),
         }
 
     @contextmanager

@@ -15,7 +15,7 @@ from rag_assets.connectors.filesystem.safe_open import PathRules
 from rag_assets.connectors.servers import checked_addresses, first_socket
 from rag_assets.connectors.sql.options import SQL_PORTS, ServerDatabase, SqliteDatabase, SqlOptions
 from rag_assets.connectors.sql.sqlite import connect_accepted
-from rag_core.database import CLIENT_LIMITS
+from rag_core.database import client_limits
 from rag_core.errors import ConfigError, Reason
 from rag_core.http_client import OwnParts
 
@@ -83,7 +83,7 @@ def _postgres(database: ServerDatabase, options: SqlOptions, addresses: list[str
         "hostaddr": ",".join(addresses),
         "port": ",".join([str(port)] * len(addresses)),
         "gssencmode": "disable",
-        **CLIENT_LIMITS,
+        **client_limits(),
         **_postgres_tls(database),
     }
     milliseconds = int(options.statement_timeout_seconds * 1000)

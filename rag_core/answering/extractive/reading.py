@@ -16,6 +16,7 @@ MAX_CHARS: Final = 16_384
 """Characters of a chunk that are read: no fewer than the platform's chunks have, and as many as an embedder reads."""
 _NEVER_QUOTED: Final = frozenset({BlockKind.FRONT_MATTER, BlockKind.IMAGE})
 """Blocks that help a search and say nothing to a reader."""
+_NOT_SHOWN_ALONE: Final = _NEVER_QUOTED | {BlockKind.HEADING}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class Passage:
     @property
     def quotable(self) -> bool:
         """Return whether the passage has more than headings, which stand above what is shown."""
-        return any(block.kind not in _NEVER_QUOTED | {BlockKind.HEADING} for block in self.blocks)
+        return any(block.kind not in _NOT_SHOWN_ALONE for block in self.blocks)
 
     @property
     def searched(self) -> str:
