@@ -12,7 +12,7 @@ pytestmark = pytest.mark.root
 _WHY = missing()
 METADATA, API, DATABASE, IDENTITY, STRANGER = "169.254.169.254", "10.0.0.1", "10.1.0.9", "10.4.0.9", "203.0.113.7"
 PORTS = sorted(
-    {port for *_, port in INSIDE | EVALUATION} | {53, 80, 443, 5432, 6333, 6335, 6443, 8501, 9466, 9901, 9902}
+    {port for *_, port in INSIDE | EVALUATION} | {53, 80, 443, 5432, 6333, 6335, 6379, 6443, 8501, 9187, 9466, 9468, 9901, 9902}
 )
 
 
@@ -35,7 +35,8 @@ def test_the_kernel_opens_the_listed_edges_and_no_other(preset: str) -> None:
     between = {(source, role_at[where], port) for source, where, port in opened if where in role_at}
     own = {edge for edge in between if edge[0] in ROLES}
     assert own == (INSIDE | EVALUATION if preset == "dev" else INSIDE)
-    metrics = {("prometheus", "query", 9464), ("prometheus", "stream", 9466), ("prometheus", "gateway", 9902)}
+    scraped = {"query": 9464, "stream": 9466, "rate-limits": 9468, "gateway": 9902}
+    metrics = {("prometheus", *endpoint) for endpoint in scraped.items()}
     operators = {("dns", "dagster-webserver", 3000), ("dns", "console", 8501)}  # `dev` lets kube-system in
     assert between - own == metrics | (operators if preset == "dev" else {("controller", "gateway", 8080)})
     outward = {(source, where, port) for source, where, port in opened if source in ROLES and where not in role_at}
@@ -43,4 +44,4 @@ def test_the_kernel_opens_the_listed_edges_and_no_other(preset: str) -> None:
     launching = {"dagster-webserver", "dagster-daemon"}
     assert {source for source, where, port in outward if (where, port) == (API, 6443)} == launching
     asking = {source for source, where, port in outward if (where, port) == ("10.98.0.1", 53)}
-    assert asking == set(ROLES) - {"postgresql", "qdrant"}
+    assert asking == set(ROLES) - {"postgresql", "qdrant", "valkey"}
