@@ -1,7 +1,8 @@
 """Folders of sources that report their changes, by one inotify instance for all of them.
 
 Each folder of a tree is watched by itself, because the library's recursive watch follows links out of the tree. A watch
-is a hint: it may be lost, and network shares have none. The observer looks at every source at intervals in any case.
+is a hint: it may be lost, and network shares report nothing that another machine changes. The observer looks at every
+source at intervals in any case, less often where the watch reports everything.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
+import psutil
 from watchfiles import Change
 from watchfiles._rust_notify import RustNotify  # its documented interface for what `watch` cannot do
 
@@ -19,10 +21,14 @@ from rag_core.ingestion.source_status import SourceName
 from rag_core.logging import get_logger
 
 log = get_logger(__name__)
+FileId = tuple[int, int]
+"""Device and inode."""
 Folders = dict[str, set[SourceName]]
 """Folders with the sources that they belong to."""
 MAX_FOLDERS = 4000
 """Folders of one source; a larger tree is only looked at in intervals."""
+_LOCAL = frozenset({"btrfs", "ext2", "ext3", "ext4", "f2fs", "overlay", "tmpfs", "xfs", "zfs"})
+"""File systems that no other machine changes, by their names in `/proc/mounts`."""
 _DEBOUNCE_MS, _STEP_MS, _TIMEOUT_MS = 200, 50, 1000
 _GONE_SECONDS, _LIMIT_SECONDS = 0.5, 60.0
 
@@ -33,6 +39,8 @@ class FolderWatcher:
     def __init__(self, on_change: Callable[[SourceName], None]) -> None:
         self._on_change = on_change
         self._roots: dict[SourceName, str] = {}
+        self._seen: dict[SourceName, tuple[str, FileId]] = {}
+        """Folders of local file systems that are watched whole, as they were when that began."""
         self._again = threading.Event()
         """Set when other folders are to be watched; the library polls it."""
 
@@ -42,16 +50,25 @@ class FolderWatcher:
             self._roots = dict(roots)
             self._again.set()
 
+    def reports_all(self, source: SourceName) -> bool:
+        """Return whether every change of a source's folder is reported: it is of a local file system, and nothing was
+        mounted on it since."""
+        root, seen = self._seen.get(source, ("", None))
+        return seen is not None and _file_id(root) == seen
+
     def run(self, stopping: threading.Event) -> None:
         """Watch until `stopping`."""
         notify, known = None, Folders()
         while not stopping.is_set():
             self._again.clear()
-            folders = _folders(self._roots)
+            roots = {source: os.path.realpath(root) for source, root in self._roots.items()}
+            folders = _folders(roots)
             try:
                 fresh = _notify(folders)
             except (OSError, RuntimeError) as error:  # a folder went away just now, or the machine's limit of watches
                 log.warning("folders_not_watched", folders=len(folders), problem=str(error)[:200])
+                unwatched, self._seen = self._seen, {}
+                self._report(unwatched)
                 self._again.wait(_GONE_SECONDS if isinstance(error, FileNotFoundError) else _LIMIT_SECONDS)
                 continue
             # What a folder held before its watch began.
@@ -59,7 +76,7 @@ class FolderWatcher:
             if notify is not None:  # closed once the new one sees everything, so that nothing is missed between them
                 self._read(notify, known, 1)
                 notify.close()
-            notify, known = fresh, folders
+            notify, known, self._seen = fresh, folders, _local_roots(roots, folders)
             while not (stopping.is_set() or self._again.is_set()):
                 self._read(notify, folders, _TIMEOUT_MS)
         if notify is not None:
@@ -95,8 +112,7 @@ def _folders(roots: Mapping[SourceName, str]) -> Folders:
     """Every folder of the trees, links not followed, with the sources it belongs to."""
     found: defaultdict[str, set[SourceName]] = defaultdict(set)
     for source, root in roots.items():
-        tree = _tree(os.path.realpath(root))
-        for folder in tree or ():
+        for folder in _tree(root) or ():
             found[folder].add(source)
     return dict(found)
 
@@ -108,3 +124,24 @@ def _tree(root: str) -> list[str] | None:
         if len(found) > MAX_FOLDERS:
             return None
     return found
+
+
+def _local_roots(roots: Mapping[SourceName, str], watched: Folders) -> dict[SourceName, tuple[str, FileId]]:
+    mounts = {one.mountpoint: one.fstype for one in psutil.disk_partitions(all=True)}
+    local = {source: root for source, root in roots.items() if root in watched and _is_local(root, mounts)}
+    return {source: (root, seen) for source, root in local.items() if (seen := _file_id(root)) is not None}
+
+
+def _is_local(root: str, mounts: Mapping[str, str]) -> bool:
+    """Return whether a tree, with all that is mounted in it, is of local file systems."""
+    above = [point for point in mounts if f"{root}/".startswith(f"{point.rstrip('/')}/")]
+    within = [point for point in mounts if point.startswith(f"{root}/")]
+    return bool(above) and all(mounts[point] in _LOCAL for point in (max(above, key=len), *within))
+
+
+def _file_id(path: str) -> FileId | None:
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

@@ -32,6 +32,8 @@ CHANGES = "changes"
 """The reason for a run of a source of which more has changed than is brought in here."""
 _LONGEST_SECONDS = 300.0
 """Longest time between two looks at a source that fails or is large, unless its interval is longer."""
+_REPORTING_SECONDS = 300.0
+"""Time between two looks at a folder that did not change and reports every change: a report may be lost."""
 _LEFT_SECONDS = 3600.0
 _LOOK_SHARE = 20
 """A look at a source takes at most this part of the time: a large tree is looked at less often."""
@@ -62,6 +64,10 @@ class ObservedSource:
     """A source that changes all the time is brought in half of the time, and a server is listed less than that."""
     changed: bool = False
     """Its folder or server reported a change since the last look began."""
+    reports_all: bool = False
+    """Its folder reports every change."""
+    unchanged: bool = False
+    """The last look found nothing new."""
     working: bool = False
     failures: int = 0
     applied: str = ""
@@ -141,10 +147,13 @@ class ObservedSource:
         self.due = now + self._pause() * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311
 
     def _pause(self) -> float:
-        interval = float((self.config.sensor or SensorConfig()).interval_seconds)
+        sensor = self.config.sensor or SensorConfig()
+        interval = float(sensor.interval_seconds)
         longest = max(interval, _LONGEST_SECONDS)
         if self.failures:
             return min(_FIRST_RETRY_SECONDS * 2.0 ** (self.failures - 1), longest)
+        if self.reports_all and self.unchanged and "interval_seconds" not in sensor.model_fields_set:
+            return _REPORTING_SECONDS
         return max(interval, min(self.look_seconds * _LOOK_SHARE, longest))
 
     def _count_failure(self, newest: ObservableSource) -> None:
@@ -159,6 +168,7 @@ class ObservedSource:
 
     def _bring_in(self, dependencies: StageDependencies) -> str:
         """Return why a run is needed, or nothing."""
+        self.unchanged = False
         config, settings, store = self.config, dependencies.settings, dependencies.store
         # Services that say only what changed are asked from where the last listing ended.
         remembered = connector_context(config, settings, store, remember=False)
@@ -169,6 +179,7 @@ class ObservedSource:
         if error is not None:
             raise error
         if self.tag == self.applied and config == self.applied_config:
+            self.unchanged = True
             return ""
         with store.engine.connect() as connection:
             current = sources.is_current(connection, config.source)

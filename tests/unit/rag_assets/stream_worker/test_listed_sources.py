@@ -9,9 +9,11 @@ from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import dagster as dg
+import psutil
 import pytest
 import yaml
 from sqlalchemy import event
@@ -122,6 +124,12 @@ class Installation:
         one = self.observed(name)
         return one is not None and bool(one.tag) and not one.working
 
+    def rest(self, name: str) -> float | None:
+        """Seconds until the next look at a source that did not change; `None` while a look is due."""
+        one = self.observed(name)
+        waits = one is None or one.changed or one.working or not one.unchanged
+        return None if waits or one is None else one.due - time.monotonic()
+
     def texts(self) -> dict[str, str]:
         return self.stream.texts()
 
@@ -225,6 +233,49 @@ def test_a_look_that_finds_nothing_opens_no_connection_to_the_database(installat
     one.look(installation.resources)
     assert installation.texts()["0.md"] == "Changed: valve."
     assert opened
+
+
+@pytest.mark.parametrize(
+    ("file_system", "changes", "pause"),
+    [("ext4", {}, 300), ("nfs4", {}, 30), ("ext4", {"sensor": {"interval_seconds": 40}}, 40)],
+)
+def test_a_folder_that_reports_every_change_is_looked_at_less_often(
+    installation: Installation,
+    monkeypatch: pytest.MonkeyPatch,
+    file_system: str,
+    changes: dict[str, Any],
+    pause: float,
+) -> None:
+    roots = [installation.add("handbook", **changes), installation.add("local")]
+    mounts = [SimpleNamespace(mountpoint=point, fstype="ext4") for point in ("/", str(roots[1]))]
+    mounts.append(SimpleNamespace(mountpoint=str(roots[0]), fstype=file_system))
+    monkeypatch.setattr(psutil, "disk_partitions", lambda all: mounts)  # noqa: A006
+    for root in roots:
+        settle(root)
+    installation.start()
+    assert eventually(lambda: installation.rest("local") == pytest.approx(300, rel=0.2))  # so both are watched
+    assert eventually(lambda: installation.rest("handbook") == pytest.approx(pause, rel=0.2))
+
+
+def test_a_folder_that_takes_the_place_of_another_is_read_though_nothing_reports_it(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mounts = [SimpleNamespace(mountpoint="/", fstype="ext4")]
+    monkeypatch.setattr(psutil, "disk_partitions", lambda all: mounts)  # noqa: A006
+    root = installation.folder / "above" / "handbook"
+    root.mkdir(parents=True)
+    (root / "old.md").write_text("Old: pump.")
+    installation.configure("handbook", options={"kind": "folder", "root": str(root)})
+    installation.run("handbook")
+    settle(root)
+    installation.start()
+    assert eventually(lambda: (installation.rest("handbook") or 0) > 200)  # seconds: its folder reports all
+    other = installation.folder / "other" / "handbook"
+    other.mkdir(parents=True)
+    (other / "old.md").write_text("New: rotor.")
+    root.parent.rename(installation.folder / "away")
+    other.parent.rename(root.parent)
+    assert eventually(lambda: installation.texts().get("old.md") == "New: rotor.")
 
 
 def test_a_source_whose_folder_goes_away_is_given_back_until_it_is_there_again(installation: Installation) -> None:
