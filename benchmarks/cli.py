@@ -439,6 +439,7 @@ def sources(
     *,
     folders: Annotated[int, Parameter(validator=Number(gte=1))] = 100,
     rounds: Annotated[int, Parameter(validator=Number(gte=1))] = 10,
+    beside: Annotated[int, Parameter(validator=Number(gte=0))] = 0,
     as_json: Json = False,
 ) -> None:
     """Add folders of two files to the running local stack, and time first loads, changes, deletions and permissions.
@@ -451,11 +452,13 @@ def sources(
         Folders that are added, and removed at the end.
     rounds
         Changes of each kind, before and after they are added.
+    beside
+        Documents of a folder that is added last; further changes are made during its first load.
     """
     from benchmarks import sources as bench
 
     with progress_bar("sources") as progress:
-        report = bench.run(Settings.load(), bench.Sizes(folders, rounds), progress=progress)
+        report = bench.run(Settings.load(), bench.Sizes(folders, rounds, beside), progress=progress)
     show(report, as_json=as_json)
 
 
