@@ -12,7 +12,8 @@ pytestmark = pytest.mark.root
 _WHY = missing()
 METADATA, API, DATABASE, IDENTITY, STRANGER = "169.254.169.254", "10.0.0.1", "10.1.0.9", "10.4.0.9", "203.0.113.7"
 PORTS = sorted(
-    {port for *_, port in INSIDE | EVALUATION} | {53, 80, 443, 5432, 6333, 6335, 6379, 6443, 8501, 9187, 9466, 9468, 9901, 9902}
+    {port for *_, port in INSIDE | EVALUATION}
+    | {53, 80, 443, 5432, 6333, 6335, 6379, 6443, 8501, 9187, 9466, 9468, 9901, 9902}
 )
 
 
