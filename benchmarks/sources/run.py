@@ -159,7 +159,7 @@ class _Installation:
     def measure_beside(self, documents: int, rounds: int) -> _Measured:
         """Measure while a folder of so many documents is read for the first time.
 
-        Raises `Unavailable` (`START_FAILED`) when that ended before: it was too small.
+        Raises `Unavailable` (`START_FAILED`) when that failed or ended before: it was too small.
         """
         write_corpus(self._folder / "large", documents, paragraphs=1)
         self._add("large", ["everyone"], {"kind": "filesystem", "root": str(self._folder / "large")})
@@ -168,9 +168,11 @@ class _Installation:
             sync.start(jobs)
             load = threads.submit(sync.wait, jobs, Silent())
             found = self.measure(rounds)
-            if load.done():
-                raise Unavailable(Reason.START_FAILED, f"{documents} documents were read before the changes had ended")
-            load.result()
+            ended = load.done()
+            (outcome,) = load.result()
+        if ended or not outcome.succeeded:
+            what = "ended before the changes" if outcome.succeeded else f"failed: {outcome.reason}"
+            raise Unavailable(Reason.START_FAILED, f"the first load of {documents} documents {what}")
         return found
 
     def measure(self, rounds: int) -> _Measured:

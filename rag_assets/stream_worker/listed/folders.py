@@ -40,19 +40,19 @@ class FolderWatcher:
         self._on_change = on_change
         self._roots: dict[SourceName, str] = {}
         self._seen: dict[SourceName, tuple[str, FileId]] = {}
-        """Folders of local file systems that are watched whole, as they were when that began."""
+        """Folders of local file systems that are watched whole: their paths, and what these were when that began."""
         self._again = threading.Event()
         """Set when other folders are to be watched; the library polls it."""
 
     def watch(self, roots: Mapping[SourceName, str]) -> None:
-        """Watch these trees from now on."""
-        if roots != self._roots:
+        """Watch these trees from now on, and those again whose path is another folder by now."""
+        if roots != self._roots or self._replaced():
             self._roots = dict(roots)
             self._again.set()
 
     def reports_all(self, source: SourceName) -> bool:
-        """Return whether every change of a source's folder is reported: it is of a local file system, and nothing was
-        mounted on it since."""
+        """Return whether every change of a source's folder is reported: it is of a local file system, and its path is
+        still that folder: no other was mounted, linked or moved there."""
         root, seen = self._seen.get(source, ("", None))
         return seen is not None and _file_id(root) == seen
 
@@ -61,22 +61,27 @@ class FolderWatcher:
         notify, known = None, Folders()
         while not stopping.is_set():
             self._again.clear()
-            roots = {source: os.path.realpath(root) for source, root in self._roots.items()}
-            folders = _folders(roots)
+            replaced = self._replaced()
+            folders = _folders(self._roots)
+            local = _local_roots(self._roots, folders)
             try:
                 fresh = _notify(folders)
             except (OSError, RuntimeError) as error:  # a folder went away just now, or the machine's limit of watches
                 log.warning("folders_not_watched", folders=len(folders), problem=str(error)[:200])
-                unwatched, self._seen = self._seen, {}
+                if isinstance(error, FileNotFoundError):
+                    self._again.wait(_GONE_SECONDS)
+                    continue
+                unwatched, self._seen = self._seen, {}  # nobody reads their reports meanwhile
                 self._report(unwatched)
-                self._again.wait(_GONE_SECONDS if isinstance(error, FileNotFoundError) else _LIMIT_SECONDS)
+                self._again.wait(_LIMIT_SECONDS)
                 continue
             # What a folder held before its watch began.
-            self._report(source for name in folders for source in folders[name] - known.get(name, set()))
+            new = {source for name in folders for source in folders[name] - known.get(name, set())}
             if notify is not None:  # closed once the new one sees everything, so that nothing is missed between them
                 self._read(notify, known, 1)
                 notify.close()
-            notify, known, self._seen = fresh, folders, _local_roots(roots, folders)
+            notify, known, self._seen = fresh, folders, local
+            self._report(new.union(replaced))
             while not (stopping.is_set() or self._again.is_set()):
                 self._read(notify, folders, _TIMEOUT_MS)
         if notify is not None:
@@ -88,6 +93,9 @@ class FolderWatcher:
             self._report(source for _, path in changes for source in _sources(folders, path))
             if any(_is_tree_change(folders, change, path) for change, path in changes):
                 self._again.set()
+
+    def _replaced(self) -> list[SourceName]:
+        return [source for source in self._seen.copy() if not self.reports_all(source)]
 
     def _report(self, sources: Iterable[SourceName]) -> None:
         for source in set(sources):
@@ -112,7 +120,8 @@ def _folders(roots: Mapping[SourceName, str]) -> Folders:
     """Every folder of the trees, links not followed, with the sources it belongs to."""
     found: defaultdict[str, set[SourceName]] = defaultdict(set)
     for source, root in roots.items():
-        for folder in _tree(root) or ():
+        tree = _tree(os.path.realpath(root))
+        for folder in tree or ():
             found[folder].add(source)
     return dict(found)
 
@@ -128,8 +137,12 @@ def _tree(root: str) -> list[str] | None:
 
 def _local_roots(roots: Mapping[SourceName, str], watched: Folders) -> dict[SourceName, tuple[str, FileId]]:
     mounts = {one.mountpoint: one.fstype for one in psutil.disk_partitions(all=True)}
-    local = {source: root for source, root in roots.items() if root in watched and _is_local(root, mounts)}
-    return {source: (root, seen) for source, root in local.items() if (seen := _file_id(root)) is not None}
+    found = {}
+    for source, path in roots.items():
+        seen, root = _file_id(path), os.path.realpath(path)
+        if seen is not None and root in watched and _is_local(root, mounts):
+            found[source] = (path, seen)
+    return found
 
 
 def _is_local(root: str, mounts: Mapping[str, str]) -> bool:

@@ -31,9 +31,8 @@ _LOGGED = ("added", "updated", "deleted", "quarantined")
 CHANGES = "changes"
 """The reason for a run of a source of which more has changed than is brought in here."""
 _LONGEST_SECONDS = 300.0
-"""Longest time between two looks at a source that fails or is large, unless its interval is longer."""
-_REPORTING_SECONDS = 300.0
-"""Time between two looks at a folder that did not change and reports every change: a report may be lost."""
+"""Longest time between two looks at a source that fails, is large or reports what changes, unless its interval is
+longer."""
 _LEFT_SECONDS = 3600.0
 _LOOK_SHARE = 20
 """A look at a source takes at most this part of the time: a large tree is looked at less often."""
@@ -153,7 +152,7 @@ class ObservedSource:
         if self.failures:
             return min(_FIRST_RETRY_SECONDS * 2.0 ** (self.failures - 1), longest)
         if self.reports_all and self.unchanged and "interval_seconds" not in sensor.model_fields_set:
-            return _REPORTING_SECONDS
+            return longest  # a report may be lost
         return max(interval, min(self.look_seconds * _LOOK_SHARE, longest))
 
     def _count_failure(self, newest: ObservableSource) -> None:

@@ -163,10 +163,6 @@ class SourceObserver:
         }
         for name in leases.held:
             self._take(name, known[name])
-        for one in self._sources.values():
-            if one.reports_all and not self._folders.reports_all(one.name):  # another folder has its path now
-                one.reports_all = False
-                self._on_change(one.name)
         read = {name: one.config for name, one in self._sources.items() if one.tag and not one.failures}
         self._folders.watch(_roots(read) | {_FILES: str(self._settings.effective_sources_dir)})
         self._servers.watch(read)
@@ -224,10 +220,7 @@ class SourceObserver:
                 self._ready[due.name] = due
 
     def _look(self, one: ObservedSource, resources: ObserverDependencies) -> None:
-        before, options = one.wanted, one.config.options
-        # With a directory of accounts the readers of a file depend on more than its folder.
-        readers_inside = isinstance(options, FilesystemOptions) and options.directory is None
-        one.reports_all = readers_inside and self._folders.reports_all(one.name)
+        before, one.reports_all = one.wanted, self._folders.reports_all(one.name)
         try:
             one.look(resources)
         finally:

@@ -2,223 +2,29 @@
 
 from __future__ import annotations
 
-import sqlite3
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import closing
-from datetime import UTC, datetime
-from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, cast
 
 import dagster as dg
-import psutil
 import pytest
-import yaml
 from sqlalchemy import event
 
-from rag_assets.connectors import connector_context, open_connector
 from rag_assets.defs.alerts.sensors import CHECKS
 from rag_assets.lib.generation_runs import ACTIVE
 from rag_assets.source_config import SourceConfig
 from rag_assets.stream_worker.listed.leases import Leases
 from rag_assets.stream_worker.listed.observed import ObservedSource
-from rag_assets.stream_worker.listed.observer import SourceObserver, next_due
+from rag_assets.stream_worker.listed.observer import next_due
 from rag_assets.stream_worker.listed.reports import report
 from rag_assets.testing import FakeServer
-from rag_core.content.sources import Scope
-from rag_core.content.streams import store as streams
 from rag_core.database import Store, locks
 from rag_core.errors import Reason
-from rag_core.ingestion.pipeline import Pipeline, StageDependencies, run_pipeline
-from rag_core.ingestion.source_status import WORKER_ENTRY, ObservableSource, RunState, SourceRun, observable_store
-from rag_core.ingestion.source_status import store as status
+from rag_core.ingestion.pipeline import Pipeline
+from rag_core.ingestion.source_status import ObservableSource, RunState, observable_store
 from tests.support.graph_server import GraphServer
-from tests.support.stream import StreamHarness
 from tests.support.waiting import eventually
 from tests.unit.rag_assets.connectors.listings import settle
-
-
-class Installation:
-    """Source files with folders behind them, and an observer that runs in a thread."""
-
-    def __init__(self, stream: StreamHarness, folder: Path) -> None:
-        self.stream, self.folder = stream, folder
-        stream.settings.effective_sources_dir.mkdir(parents=True)
-        self.configs: dict[str, SourceConfig] = {}
-        self._observer: SourceObserver | None = None
-        self._stopping = threading.Event()
-        self._thread: threading.Thread | None = None
-        self._follows: dict[str, bool] = {}
-
-    def write(self, name: str, files: int = 3) -> Path:
-        root = self.folder / name
-        root.mkdir()
-        for number in range(files):
-            (root / f"{number}.md").write_text(f"Document {number} of {name} says pump.")
-        return root
-
-    def add(self, name: str, *, tenant: str = "acme", files: int = 3, **changes: Any) -> Path:
-        """A source of a folder that a run has listed."""
-        root = self.write(name, files)
-        self.configure(name, tenant=tenant, **changes)
-        self.run(name)
-        return root
-
-    def configure(self, name: str, *, tenant: str = "acme", follows: bool | None = True, **changes: Any) -> None:
-        """Write the file of a source; with `follows=None` Dagster has not loaded it."""
-        options = {"kind": "folder", "root": str(self.folder / name)}
-        attributes = {"name": name, "tenant": tenant, "acl": ["everyone"], "options": options} | changes
-        document = {"type": "rag_assets.components.DocumentSource", "attributes": attributes}
-        self.configs[name] = SourceConfig.model_validate(attributes)
-        (self.stream.settings.effective_sources_dir / f"{name}.yaml").write_text(yaml.safe_dump(document))
-        if follows is not None:
-            self.switch(name, follows=follows)
-
-    def switch(self, name: str, *, follows: bool) -> None:
-        self._follows[name] = follows
-        seen = [
-            status.Observation(one.tenant, one.name, one.options.kind, True, self._follows[one.name], False, None)
-            for one in self.configs.values()
-            if one.name in self._follows
-        ]
-        with self.stream.store.engine.begin() as connection:
-            status.observe(connection, seen)
-
-    def run(self, name: str) -> None:
-        """What a run of Dagster does."""
-        config = self.configs[name]
-        context = connector_context(config, self.stream.settings, self.stream.store)
-        with open_connector(config, context) as connector:
-            run_pipeline(self.stream, Scope(config.source, f"run-{name}"), connector=connector)
-        self.record(name, RunState.SUCCEEDED)
-
-    def record(self, name: str, state: RunState, run_id: str = "") -> None:
-        moment = datetime.now(UTC)
-        run = SourceRun(0, run_id or f"run-{name}", state, moment, moment, moment)
-        with self.stream.store.engine.begin() as connection:
-            status.record_runs(connection, self.configs[name].tenant, name, [run])
-
-    def start(self, refresh: float = 0.2) -> None:
-        self._stopping.clear()
-        self._observer = SourceObserver(cast(Pipeline, self.stream), refresh_seconds=refresh, spare_seconds=0)
-        self._thread = threading.Thread(target=self._observer.run, args=(self._stopping,))
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._stopping.set()
-        if self._thread is not None:
-            self._thread.join()
-
-    def observed(self, name: str) -> ObservedSource | None:
-        assert self._observer is not None
-        return next((one for one in self._observer.sources if one.config.name == name), None)
-
-    @property
-    def wanted(self) -> dict[tuple[str, str], str]:
-        assert self._observer is not None
-        return {(one["tenant"], one["source"]): one["tag"] for one in self._observer.status()["wanted"]}
-
-    def is_looked_at(self, name: str) -> bool:
-        one = self.observed(name)
-        return one is not None and bool(one.tag) and not one.working
-
-    def rest(self, name: str) -> float | None:
-        """Seconds until the next look at a source that did not change; `None` while a look is due."""
-        one = self.observed(name)
-        waits = one is None or one.changed or one.working or not one.unchanged
-        return None if waits or one is None else one.due - time.monotonic()
-
-    def texts(self) -> dict[str, str]:
-        return self.stream.texts()
-
-    def acl(self, locator: str) -> list[str] | None:
-        """Who may find a document, as the index says."""
-        points = [point.payload for point in self.stream.flow.points() if point.payload.locator == locator]
-        return list(points[0].acl) if points else None
-
-    def read(self) -> set[str]:
-        """The sources whose state is searchable as a whole."""
-        return {name for (name,) in self.stream.all("SELECT name FROM rag.sources WHERE change_token IS NOT NULL")}
-
-    def beat(self) -> None:
-        assert self._observer is not None
-        with self.stream.store.engine.begin() as connection:
-            streams.heartbeat(connection, "worker", {WORKER_ENTRY: self._observer.status()})
-
-    def left(self, *names: str) -> set[str]:
-        places = [(self.configs[name].tenant, name) for name in names]
-        with self.stream.store.engine.connect() as connection:
-            return {name for _, name in observable_store.left_to_workers(connection, places, within_seconds=60)}
-
-    def held(self) -> int:
-        return int(self.stream.all("SELECT sum(held_deletions) FROM rag.sources")[0][0])
-
-    def limit(self, **settings: int | str) -> None:
-        self.stream.settings = self.stream.settings.model_copy(update=settings)
-
-    def newest_run(self, name: str) -> ObservableSource:
-        place = self.configs[name].tenant, name
-        with self.stream.store.engine.connect() as connection:
-            return observable_store.observable(connection, {place: True})[place]
-
-    @property
-    def resources(self) -> StageDependencies:
-        return self.stream
-
-
-class Table:
-    """A table whose rows say who may read them."""
-
-    def __init__(self, path: Path) -> None:
-        self.path, self._changed = path, 0
-        self._execute("CREATE TABLE articles (id INTEGER PRIMARY KEY, body TEXT, readers TEXT, changed INTEGER,"
-                      " gone INTEGER)")  # fmt: skip
-
-    @property
-    def options(self) -> dict[str, Any]:
-        return {
-            "kind": "sql", "database": {"driver": "sqlite", "path": str(self.path)}, "table": "articles", "key": "id",
-            "updated_at": "changed", "content": "body", "deleted": "gone", "acl": {"column": "readers"}, "overlap": 0,
-        }  # fmt: skip
-
-    def write(self, key: int, body: str, readers: str, gone: int = 0) -> None:
-        self._changed += 1
-        row = (key, body, readers, self._changed, gone)
-        self._execute("INSERT OR REPLACE INTO articles VALUES (?, ?, ?, ?, ?)", *row)
-
-    def delete(self, key: int) -> None:
-        self.write(key, "", "", 1)
-
-    def _execute(self, statement: str, *values: object) -> None:
-        with closing(sqlite3.connect(self.path, isolation_level=None)) as connection:
-            connection.execute(statement, values)
-
-
-@pytest.fixture
-def installation(stream: StreamHarness, tmp_path: Path) -> Iterator[Installation]:
-    made = Installation(stream, tmp_path / "docs")
-    made.folder.mkdir()
-    yield made
-    made.stop()
-
-
-@pytest.mark.catalogue("F21")
-def test_what_changes_in_a_folder_is_searchable_and_what_is_deleted_is_gone(installation: Installation) -> None:
-    root = installation.add("handbook", sensor={"interval_seconds": 86_400})
-    installation.start()
-    assert eventually(lambda: installation.is_looked_at("handbook"))
-    (root / "1.md").write_text("Changed: valve.")
-    assert eventually(lambda: installation.texts().get("1.md") == "Changed: valve.")
-    (root / "new").mkdir()
-    (root / "new" / "deep.md").write_text("New: turbine.")
-    assert eventually(lambda: installation.texts().get("new/deep.md") == "New: turbine.")
-    (root / "new" / "later.md").write_text("Later: rotor.")
-    assert eventually(lambda: "new/later.md" in installation.texts())
-    (root / "0.md").unlink()
-    assert eventually(lambda: "0.md" not in installation.texts())
-    assert installation.wanted == {}
+from tests.unit.rag_assets.stream_worker.installation import Installation, Table
 
 
 def test_a_look_that_finds_nothing_opens_no_connection_to_the_database(installation: Installation) -> None:
@@ -233,59 +39,6 @@ def test_a_look_that_finds_nothing_opens_no_connection_to_the_database(installat
     one.look(installation.resources)
     assert installation.texts()["0.md"] == "Changed: valve."
     assert opened
-
-
-@pytest.mark.parametrize(
-    ("file_system", "changes", "pause"),
-    [("ext4", {}, 300), ("nfs4", {}, 30), ("ext4", {"sensor": {"interval_seconds": 40}}, 40)],
-)
-def test_a_folder_that_reports_every_change_is_looked_at_less_often(
-    installation: Installation,
-    monkeypatch: pytest.MonkeyPatch,
-    file_system: str,
-    changes: dict[str, Any],
-    pause: float,
-) -> None:
-    roots = [installation.add("handbook", **changes), installation.add("local")]
-    mounts = [SimpleNamespace(mountpoint=point, fstype="ext4") for point in ("/", str(roots[1]))]
-    mounts.append(SimpleNamespace(mountpoint=str(roots[0]), fstype=file_system))
-    monkeypatch.setattr(psutil, "disk_partitions", lambda all: mounts)  # noqa: A006
-    for root in roots:
-        settle(root)
-    installation.start()
-    assert eventually(lambda: installation.rest("local") == pytest.approx(300, rel=0.2))  # so both are watched
-    assert eventually(lambda: installation.rest("handbook") == pytest.approx(pause, rel=0.2))
-
-
-def test_a_folder_that_takes_the_place_of_another_is_read_though_nothing_reports_it(
-    installation: Installation, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    mounts = [SimpleNamespace(mountpoint="/", fstype="ext4")]
-    monkeypatch.setattr(psutil, "disk_partitions", lambda all: mounts)  # noqa: A006
-    root = installation.folder / "above" / "handbook"
-    root.mkdir(parents=True)
-    (root / "old.md").write_text("Old: pump.")
-    installation.configure("handbook", options={"kind": "folder", "root": str(root)})
-    installation.run("handbook")
-    settle(root)
-    installation.start()
-    assert eventually(lambda: (installation.rest("handbook") or 0) > 200)  # seconds: its folder reports all
-    other = installation.folder / "other" / "handbook"
-    other.mkdir(parents=True)
-    (other / "old.md").write_text("New: rotor.")
-    root.parent.rename(installation.folder / "away")
-    other.parent.rename(root.parent)
-    assert eventually(lambda: installation.texts().get("old.md") == "New: rotor.")
-
-
-def test_a_source_whose_folder_goes_away_is_given_back_until_it_is_there_again(installation: Installation) -> None:
-    root = installation.add("handbook")
-    installation.start()
-    assert eventually(lambda: installation.is_looked_at("handbook"))
-    root.rename(root.with_name("away"))
-    assert eventually(lambda: installation.observed("handbook") is None)
-    root.with_name("away").rename(root)
-    assert eventually(lambda: installation.is_looked_at("handbook"))
 
 
 def test_small_sources_are_read_as_soon_as_their_files_are_there_without_dagster_and_without_a_run(
