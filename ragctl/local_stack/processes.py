@@ -9,14 +9,20 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import time
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
+from typing import Final
 
 import psutil
 
 from rag_core.errors import Conflict, Reason
 from ragctl.local_stack.exec import SERVICE_VARIABLE, STACK_VARIABLE
 from ragctl.local_stack.services import Service
+from ragctl.output import note
+
+LINGER_SECONDS: Final = 65
+"""Time that a port is waited for: Linux keeps that of a closed connection for a minute (TIME_WAIT)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,19 +73,22 @@ def stop_processes(
     return len(chosen)
 
 
-def check_ports(services: Iterable[Service], *, ours: Collection[int] = ()) -> None:
+def check_ports(services: Iterable[Service], *, ours: Collection[int] = (), patient: bool = False) -> None:
     """Raise `Conflict` (`PORT_TAKEN`) that names every port taken by another process, and the process if visible.
 
-    Ports that are `ours` may be taken.
+    Ports that are `ours` may be taken. If `patient`, a port on which nobody listens is waited for, a minute at most:
+    default ports lie in the range from which Linux gives ports to clients.
     """
-    taken = [
-        f"port {port} is taken{_owner(port)}: stop it or set {setting}"
-        for part in services
-        for port, setting in part.port_settings
-        if port not in ours and not _bindable(port)
-    ]
-    if taken:
-        raise Conflict(Reason.PORT_TAKEN, "; ".join(taken))
+    deadline = time.monotonic() + (LINGER_SECONDS if patient else 0)
+    settings = {port: setting for part in services for port, setting in part.port_settings if port not in ours}
+    while taken := {port: _listener(port) for port in settings if not _bindable(port)}:
+        if any(taken.values()) or time.monotonic() >= deadline:
+            by = {port: listener or "a connection that is open or was just closed" for port, listener in taken.items()}
+            found = (f"port {port} is taken by {by[port]}: stop it or set {settings[port]}" for port in taken)
+            raise Conflict(Reason.PORT_TAKEN, "; ".join(found))
+        note(f"  a connection of another program uses port {min(taken)}; waiting for its end")
+        while time.monotonic() < deadline and not _bindable(min(taken)):
+            time.sleep(0.5)
 
 
 def check_distinct_ports(services: Iterable[Service]) -> None:
@@ -104,20 +113,21 @@ def _bindable(port: int) -> bool:
     return True
 
 
-def _owner(port: int) -> str:
+def _listener(port: int) -> str | None:
+    """The process that listens on a port, as far as it can be seen; `None` when none does."""
     try:
         connections = psutil.net_connections(kind="tcp")
     except psutil.Error:
-        return ""
+        return "another process"
     for connection in connections:
-        if connection.status != psutil.CONN_LISTEN or not connection.laddr or not connection.pid:
-            continue
-        if connection.laddr.port == port:
+        if connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr.port == port:
+            if not connection.pid:
+                return "a process of another user"
             try:
-                return f" by {psutil.Process(connection.pid).name()} (process {connection.pid})"
+                return f"{psutil.Process(connection.pid).name()} (process {connection.pid})"
             except psutil.Error:
-                return f" by process {connection.pid}"
-    return ""
+                return f"process {connection.pid}"
+    return None
 
 
 def _signal(process: psutil.Process, number: int) -> None:

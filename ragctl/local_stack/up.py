@@ -102,7 +102,7 @@ def _prepare(settings: Settings, data_dir: DataDir, given: Mapping[str, object])
         stop_processes(state.stack_id, services)  # the supervisor died; a service may still be about to end after it
     shutil.rmtree(data_dir.counts, ignore_errors=True)
     data_dir.create()  # again: stopping removes the runtime folder
-    check_ports(services)
+    check_ports(services, patient=True)
     prepared = _write_files(settings, data_dir, given, new_secret())
     data_dir.write_state(prepared.state)
     return prepared
@@ -116,7 +116,7 @@ def _change(settings: Settings, data_dir: DataDir, given: Mapping[str, object], 
     supervisor = Supervisor(data_dir)
     alive = {name for name, info in supervisor.infos().items() if info.alive}
     services = build_services(settings, data_dir)
-    check_ports(part for part in services if part.name not in alive)
+    check_ports((part for part in services if part.name not in alive), patient=True)
     check_ports(services, ours=before.ports)
     prepared = _write_files(settings, data_dir, given, before.stack_id)
     stale = [part for part in services_to_restart(before, prepared.state, prepared.services) if part.name in alive]

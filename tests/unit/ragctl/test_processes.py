@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -16,8 +17,15 @@ from benchmarks.ports import free_port
 from rag_core.errors import Conflict, Reason
 from ragctl.local_stack.exec import SERVICE_VARIABLE, STACK_VARIABLE
 from ragctl.local_stack.probes import ProbeResult
-from ragctl.local_stack.processes import check_distinct_ports, check_ports, stack_processes, stop_processes
+from ragctl.local_stack.processes import (
+    LINGER_SECONDS,
+    check_distinct_ports,
+    check_ports,
+    stack_processes,
+    stop_processes,
+)
 from ragctl.local_stack.services import Service
+from tests.support.waiting import eventually
 
 ROOT = str(Path(__file__).parents[3])
 _SLEEP = "import signal, sys; print('up', flush=True); signal.pause()"
@@ -86,6 +94,24 @@ def test_a_taken_port_is_named_with_its_setting_and_its_owner() -> None:
     assert caught.value.reason is Reason.PORT_TAKEN
     assert f"port {port} is taken by {psutil.Process().name()} (process {os.getpid()})" in caught.value.message
     assert "set RAG_CONSOLE_PORT" in caught.value.message
+
+
+def test_a_port_that_only_a_connection_has_is_waited_for(capsys: pytest.CaptureFixture[str]) -> None:
+    """A client's connection got the port of a service by chance: it ends by itself, and the start goes on."""
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.socket() as client:
+        client.bind(("127.0.0.1", 0))
+        client.connect(server.getsockname())
+        port = client.getsockname()[1]
+        services = [_part("index", port_settings=((port, "RAG_INDEX_PORT"),))]
+        with pytest.raises(Conflict, match=f"port {port} is taken by a connection that is open or was just closed"):
+            check_ports(services)
+        accepted, _ = server.accept()
+        accepted.close()  # first: that side keeps its port for a minute, the client's is free at once
+        with ThreadPoolExecutor() as pool:
+            waiting = pool.submit(check_ports, services, patient=True)
+            assert eventually(lambda: "waiting for its end" in capsys.readouterr().err)
+            client.close()
+            waiting.result(timeout=LINGER_SECONDS)
 
 
 def test_a_free_port_is_fine() -> None:
