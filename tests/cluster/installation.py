@@ -66,6 +66,9 @@ CUT: dict[str, Any] = {
 """What two cores can hold of a preset."""
 
 
+CALLERS = 5
+
+
 @dataclass
 class Traffic:
     """Callers of the gateway's Service, each call on a new connection."""
@@ -73,20 +76,32 @@ class Traffic:
     url: str
     token: str
     client: httpx.Client
+    asks_again: bool = False
+    """Ask again what was cut off in the middle; such calls are counted in `cut`."""
     answers: int = 0
+    cut: int = 0
     failures: list[str] = field(default_factory=list)
 
     def ask(self) -> str:
         """The answer, or why there is none."""
-        headers = {"authorization": f"Bearer {self.token}", "connection": "close"}
         try:
-            response = self.client.post(f"{self.url}/api/v1/query", json={"query": QUESTION}, headers=headers)
+            try:
+                response = self._post()
+            except (httpx.ReadError, httpx.RemoteProtocolError):
+                if not self.asks_again:
+                    raise
+                self.cut += 1
+                response = self._post()
         except httpx.HTTPError as error:
             return repr(error)
         return response.text if response.status_code == 200 else f"HTTP {response.status_code} {response.text[:300]}"
 
+    def _post(self) -> httpx.Response:
+        headers = {"authorization": f"Bearer {self.token}", "connection": "close"}
+        return self.client.post(f"{self.url}/api/v1/query", json={"query": QUESTION}, headers=headers)
+
     @contextmanager
-    def flowing(self, what: str, callers: int = 5) -> Iterator[None]:
+    def flowing(self, what: str, callers: int = CALLERS) -> Iterator[None]:
         """A question a second of each caller for as long as the block lasts; all of them must be answered."""
         stop, began = threading.Event(), time.monotonic()
 
@@ -111,7 +126,8 @@ class Traffic:
             for thread in threads:
                 thread.join()
             took, failed = time.monotonic() - began, len(self.failures)
-            _log.info("%s: %d calls, %d failed, %.0f s", what, self.answers + failed, failed, took)
+            calls = self.answers + failed
+            _log.info("%s: %d calls, %d failed, %d cut off once, %.0f s", what, calls, failed, self.cut, took)
         assert self.failures[:5] == []
 
 
@@ -183,11 +199,13 @@ class Installation:
         colours: list[dict[str, Any]] = json.loads(said)["data"]["colours"]
         return colours
 
-    def traffic(self, retries: int = 0) -> Traffic:
-        """Callers; with `retries` they connect again where nobody listens, as a load balancer does."""
+    def traffic(self, *, of_killed: bool = False) -> Traffic:
+        """Callers. Those `of_killed` gateways connect again where nobody listens, as a load balancer does, and ask
+        again what was in flight there."""
         address = self.kubectl("get", "service", f"{OBJECTS}-gateway", "-o", "jsonpath={.spec.clusterIP}")
-        client = httpx.Client(transport=httpx.HTTPTransport(retries=retries), trust_env=False, timeout=30)
-        return Traffic(f"http://{address}:8080", self.token, client)
+        transport = httpx.HTTPTransport(retries=3 if of_killed else 0)
+        client = httpx.Client(transport=transport, trust_env=False, timeout=30)
+        return Traffic(f"http://{address}:8080", self.token, client, of_killed)
 
     def left(self) -> list[str]:
         """Names of everything of the release that is there."""

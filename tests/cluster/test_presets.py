@@ -15,6 +15,7 @@ import yaml
 from tests.cluster.images import BAD
 from tests.cluster.installation import (
     ANSWER,
+    CALLERS,
     CUT,
     OBJECTS,
     PAGE,
@@ -112,25 +113,30 @@ def _go_through_releases(known: Installation) -> None:
 
 
 def _survive_kills(known: Installation) -> None:
-    """A pod and a container of gateways and query servers, one at a time, and the kubelet: no call fails."""
-    traffic = known.traffic(retries=3)  # until the node has seen the end of a killed one, connections reach it
+    """A pod and a container of gateways and query servers, one at a time, and the kubelet: no call fails.
+
+    A gateway that is killed, not ended, cuts off what is in flight there: once for each caller at most.
+    """
+    traffic = known.traffic(of_killed=True)  # until the node has seen the end of a killed one, connections reach it
     colour = f"query-{_serving(known, 'name')}"
     with traffic.flowing("kills"):
         for component in ("gateway", colour):
-            pod = _pods(known, component)[0]["metadata"]["name"]
+            pod, before = _pods(known, component)[0]["metadata"]["name"], _members(known, colour)
             known.kubectl("delete", "pod", pod, "--grace-period", "5")
             assert eventually(lambda of=component: _ready(known, of) == 2, seconds=300), known.look()
-            # The new one is ready some seconds before the gateways have its name resolved: only then is it the second.
-            assert eventually(lambda: _resolved(known, colour) == 2, seconds=60), known.look()
-            before, pod = _restarts(known, component), _pods(known, component)[0]
+            # For some seconds the gateways know the one that is gone, not the new one: only then is that the second.
+            least = before if component == colour else {}
+            assert eventually(lambda least=least: _all_known(known, colour, least), seconds=60), known.look()
+            restarts, pod = _restarts(known, component), _pods(known, component)[0]
             container = pod["status"]["containerStatuses"][0]["containerID"].rpartition("/")[2]
             known.cluster.ctr("tasks", "kill", "--signal", "SIGKILL", container)
-            assert eventually(lambda of=component, by=before: _restarts(known, of) > by, seconds=300), known.look()
+            assert eventually(lambda of=component, by=restarts: _restarts(known, of) > by, seconds=300), known.look()
             assert eventually(lambda of=component: _ready(known, of) == 2, seconds=300), known.look()
         known.cluster.machine.kill("kubelet")
         answered = traffic.answers
         assert eventually(lambda: traffic.answers > answered + 50, seconds=300)
         known.cluster.start_kubelet()
+    assert traffic.cut <= CALLERS
 
 
 def _drain(known: Installation) -> None:
@@ -197,15 +203,24 @@ def _ready(known: Installation, component: str) -> int:
     return sum(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
 
 
-def _resolved(known: Installation, colour: str) -> float:
-    """Servers of a colour that every gateway knows."""
-    label = f'{{envoy_cluster_name="{colour}"}}'
-    counts = []
+def _members(known: Installation, colour: str) -> dict[str, tuple[float, float]]:
+    """By gateway: how many servers of a colour it finds healthy, and how often its list of them has changed."""
+    found = {}
     for pod in _pods(known, "gateway"):
         page = httpx.get(f"http://{pod['status']['podIP']}:9902/stats/prometheus", trust_env=False, timeout=30).text
-        lines = [line for line in page.splitlines() if line.startswith(f"envoy_cluster_membership_healthy{label}")]
-        counts += [float(line.split()[-1]) for line in lines] or [0.0]
-    return min(counts, default=0.0)
+        named = {line.split()[0]: float(line.split()[-1]) for line in page.splitlines() if not line.startswith("#")}
+        healthy, changes = (
+            named.get(f'envoy_cluster_membership_{what}{{envoy_cluster_name="{colour}"}}', 0.0)
+            for what in ("healthy", "change")
+        )
+        found[pod["metadata"]["name"]] = (healthy, changes)
+    return found
+
+
+def _all_known(known: Installation, colour: str, before: dict[str, tuple[float, float]]) -> bool:
+    """Return whether every gateway has two healthy servers of a colour, by a list that is newer than `before`."""
+    found = _members(known, colour)
+    return all(healthy == 2 and changes > before.get(pod, (0, -1))[1] for pod, (healthy, changes) in found.items())
 
 
 def _restarts(known: Installation, component: str) -> int:
