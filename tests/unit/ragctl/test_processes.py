@@ -97,7 +97,7 @@ def test_a_taken_port_is_named_with_its_setting_and_its_owner() -> None:
 
 
 def test_a_port_that_only_a_connection_has_is_waited_for(capsys: pytest.CaptureFixture[str]) -> None:
-    """A client's connection got the port of a service by chance: it ends by itself, and the start goes on."""
+    """A client's connection got the port of a service by chance: it ends by itself, and then the services start."""
     with socket.create_server(("127.0.0.1", 0)) as server, socket.socket() as client:
         client.bind(("127.0.0.1", 0))
         client.connect(server.getsockname())
