@@ -378,7 +378,7 @@ REASONS: dict[Reason, tuple[str, str]] = {
         "An operation on a source did not end in time: the source does not answer, or no stream worker runs.",
         "Check the host, and `rag status` for the stream worker; raise `RAG_SOURCE_OPERATION_SECONDS`.",
     ),
-    R.PORT_TAKEN: ("Another program listens on a port of the stack.", "Stop it, or set the variable that is named."),
+    R.PORT_TAKEN: ("Another program uses a port of the stack.", "Stop it, or set the variable that is named."),
     R.HOME_IN_USE: ("Another stack uses this RAG_HOME.", "`rag down` there, or use another RAG_HOME."),
     R.HOME_NOT_EMPTY: (
         "A restore was asked for into a RAG_HOME that holds something.",

@@ -83,10 +83,11 @@ def check_ports(services: Iterable[Service], *, ours: Collection[int] = (), pati
     settings = {port: setting for part in services for port, setting in part.port_settings if port not in ours}
     while taken := {port: _listener(port) for port in settings if not _bindable(port)}:
         if any(taken.values()) or time.monotonic() >= deadline:
-            by = {port: listener or "a connection that is open or was just closed" for port, listener in taken.items()}
-            found = (f"port {port} is taken by {by[port]}: stop it or set {settings[port]}" for port in taken)
+            owners = {port: listener or "a connection of another program" for port, listener in taken.items()}
+            found = [f"port {port} is taken by {who}: stop it or set {settings[port]}" for port, who in owners.items()]
             raise Conflict(Reason.PORT_TAKEN, "; ".join(found))
-        note(f"  a connection of another program uses port {min(taken)}; waiting for its end")
+        note(f"  a connection of another program uses port {min(taken)}; waiting for its end, a minute at most")
+        # Nothing announces the end of a connection of another program.
         while time.monotonic() < deadline and not _bindable(min(taken)):
             time.sleep(0.5)
 

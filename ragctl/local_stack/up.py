@@ -117,7 +117,7 @@ def _change(settings: Settings, data_dir: DataDir, given: Mapping[str, object], 
     alive = {name for name, info in supervisor.infos().items() if info.alive}
     services = build_services(settings, data_dir)
     check_ports((part for part in services if part.name not in alive), patient=True)
-    check_ports(services, ours=before.ports)
+    check_ports(services, ours=before.ports, patient=True)
     prepared = _write_files(settings, data_dir, given, before.stack_id)
     stale = [part for part in services_to_restart(before, prepared.state, prepared.services) if part.name in alive]
     stop_services(settings, supervisor, before.stack_id, stale)

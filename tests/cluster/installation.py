@@ -85,20 +85,21 @@ class Traffic:
     def ask(self) -> str:
         """The answer, or why there is none."""
         try:
-            try:
-                response = self._post()
-            except (httpx.ReadError, httpx.RemoteProtocolError):
-                if not self.asks_again:
-                    raise
-                self.cut += 1
-                response = self._post()
+            response = self._post()
         except httpx.HTTPError as error:
             return repr(error)
         return response.text if response.status_code == 200 else f"HTTP {response.status_code} {response.text[:300]}"
 
-    def _post(self) -> httpx.Response:
+    def _post(self, *, again: bool = False) -> httpx.Response:
         headers = {"authorization": f"Bearer {self.token}", "connection": "close"}
-        return self.client.post(f"{self.url}/api/v1/query", json={"query": QUESTION}, headers=headers)
+        try:
+            return self.client.post(f"{self.url}/api/v1/query", json={"query": QUESTION}, headers=headers)
+        except (httpx.ReadError, httpx.RemoteProtocolError) as error:
+            if again or not self.asks_again:
+                raise
+            self.cut += 1
+            _log.info("cut off: %r", error)
+        return self._post(again=True)
 
     @contextmanager
     def flowing(self, what: str, callers: int = CALLERS) -> Iterator[None]:

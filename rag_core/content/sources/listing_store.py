@@ -28,10 +28,10 @@ _COLUMNS = (
 )
 
 # What costs little comes first, in four classes of size, and what changed last comes first within a class.
-_SIZE_CLASS = (
-    "(CASE WHEN size <= 32768 THEN 1 WHEN size IS NULL OR size <= 262144 THEN 2 WHEN size <= 2097152 THEN 3 ELSE 4 END)"
-)
-_FIRST = f"{_SIZE_CLASS}, modified_at DESC NULLS LAST, size, position"
+_FIRST = """
+(CASE WHEN size <= 32768 THEN 1 WHEN size IS NULL OR size <= 262144 THEN 2 WHEN size <= 2097152 THEN 3 ELSE 4 END),
+modified_at DESC NULLS LAST, size, position
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,7 +103,7 @@ def test_a_port_that_only_a_connection_has_is_waited_for(capsys: pytest.CaptureF
         client.connect(server.getsockname())
         port = client.getsockname()[1]
         services = [_part("index", port_settings=((port, "RAG_INDEX_PORT"),))]
-        with pytest.raises(Conflict, match=f"port {port} is taken by a connection that is open or was just closed"):
+        with pytest.raises(Conflict, match=f"port {port} is taken by a connection of another program"):
             check_ports(services)
         accepted, _ = server.accept()
         accepted.close()  # first: that side keeps its port for a minute, the client's is free at once

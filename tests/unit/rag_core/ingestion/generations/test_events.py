@@ -19,6 +19,7 @@ from rag_core.ingestion.pipeline import Event, EventApplier, sample_store
 from rag_core.ingestion.promotion import build, declare, promote
 from rag_core.retrieval.index import GenerationSpec
 from tests.support.generations import GenerationHarness, word_transforms
+from tests.support.plans import rows_looked_at
 from tests.unit.rag_core.ingestion.generations.conftest import manual
 
 OTHER = "other"
@@ -95,8 +96,7 @@ def test_pending_documents_are_counted_without_looking_at_each_pair_of_them(stor
         found = {row.name: (row.documents, row.pending) for row in status_store.source_counts(connection, "acme")}
         assert found == {"a": (DOCUMENTS // 3, DOCUMENTS // 3), "b": (DOCUMENTS - DOCUMENTS // 3,) * 2}
         [(statement, values)] = asked
-        [[[plan]]] = connection.exec_driver_sql(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", values).fetchall()
-    assert rows_looked_at(plan["Plan"]) < 30 * DOCUMENTS
+        assert rows_looked_at(connection, statement, values) < 30 * DOCUMENTS
 
 
 def test_a_round_of_a_new_source_is_read_without_all_documents_of_the_others(store: Store) -> None:
@@ -129,11 +129,4 @@ def test_a_round_of_a_new_source_is_read_without_all_documents_of_the_others(sto
     assert len(page) == 100
     [(statement, values)] = [one for one in asked if "rag.chunks" in one[0]]
     with store.engine.begin() as connection:
-        [[[plan]]] = connection.exec_driver_sql(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", values).fetchall()
-    assert rows_looked_at(plan["Plan"]) < 10 * DOCUMENTS
-
-
-def rows_looked_at(node: dict[str, Any]) -> float:
-    """Rows that a node of a plan and those below it returned or threw away."""
-    own = node["Actual Rows"] + node.get("Rows Removed by Join Filter", 0) + node.get("Rows Removed by Filter", 0)
-    return own * node["Actual Loops"] + sum(rows_looked_at(child) for child in node.get("Plans", ()))
+        assert rows_looked_at(connection, statement, values) < 10 * DOCUMENTS
