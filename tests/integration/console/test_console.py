@@ -462,6 +462,7 @@ def test_a_source_is_edited_in_the_form_of_the_wizard_which_browses_allowed_fold
     expect(visitor.get_by_text("Saved. The next run uses it.")).to_be_visible()
     expect(visitor.get_by_role("button", name="Save", exact=True)).to_be_disabled()
     assert f"root: {root / 'manuals'}\n" in file.read_text("utf-8")
+    rest(visitor)  # "Saved" is shown before the page is drawn to its end
     visitor.get_by_role("radio", name="YAML").click()
     written = visitor.get_by_label("Source file (YAML)")
     expect(written).to_have_value(file.read_text("utf-8"))
