@@ -47,7 +47,8 @@ DUE = "due.json"
 _TURN_POINTS = 2000
 """Points that are replayed while writes wait: for half a second. 61,000 at once took 17 s.
 
-More than are written between two turns, so that the replay ends. Beside writes it took six times as long, and did not.
+More than batches of `RAG_INDEX_BATCH_POINTS` write between two turns by default, so that the replay ends. Beside writes
+instead of in turns it took six times as long, and did not end.
 """
 _PAUSE_SECONDS = 0.01
 """Between two turns, in which waiting writes begin."""
