@@ -189,9 +189,13 @@ class EdgeGeneration:
                     before = self._shard_folder
                     edge_writer.copy_shard(self.folder / before, target)
                     self._dirty = set()
-                outside = edge_writer.optimize_copy(target, self.spec.dimensions)
-                with engine_errors():
-                    optimized = edge.EdgeShard.load(str(target), config(self.spec.dimensions))
+                try:
+                    outside = edge_writer.optimize_copy(target, self.spec.dimensions)
+                    with engine_errors():
+                        optimized = edge.EdgeShard.load(str(target), config(self.spec.dimensions))
+                except RagError:
+                    self._check_not_reset(before)  # which removes the copy too
+                    raise
                 while not self._move_to(name, optimized, before):
                     time.sleep(_PAUSE_SECONDS)
                 if outside:
@@ -278,8 +282,7 @@ class EdgeGeneration:
     def _move_to(self, name: str, optimized: edge.EdgeShard, before: str) -> bool:
         """Replay some of the writes made since `before` was copied; after the last switch to the copy, and say so."""
         with self._write:
-            if self._shard_folder != before:
-                raise Unavailable(Reason.INDEX_UNAVAILABLE, "it was reset while its search graph was built")
+            self._check_not_reset(before)
             dirty = self._dirty or set()
             some = list(islice(dirty, _TURN_POINTS))
             with engine_errors():
@@ -292,6 +295,10 @@ class EdgeGeneration:
             self.reader.use(optimized)
             shutil.rmtree(self.folder / before, ignore_errors=True)
         return True
+
+    def _check_not_reset(self, before: str) -> None:
+        if self._shard_folder != before:
+            raise Unavailable(Reason.INDEX_UNAVAILABLE, "it was reset while its search graph was built")
 
     def _point_to(self, name: str) -> str:
         content = _spec_content(self.spec, name, graph_fingerprint(), has_idf_samples=self._sampled)

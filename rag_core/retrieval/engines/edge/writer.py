@@ -13,10 +13,11 @@ from pathlib import Path
 
 import qdrant_edge as edge
 
-from rag_core.errors import RagError, Reason
+from rag_core.errors import Exhausted, RagError, Reason
+from rag_core.logging import get_logger
 from rag_core.platform import end_with_parent
 from rag_core.retrieval.engines.edge.files import copy_sparse, require_space
-from rag_core.retrieval.engines.edge.filters import engine_errors
+from rag_core.retrieval.engines.edge.filters import engine_errors, translated
 from rag_core.retrieval.engines.edge.layout import DENSE, LEXICAL, config
 from rag_core.retrieval.engines.edge.shard import ShardReader
 from rag_core.retrieval.index import OPERATION_POINTS, DocumentUpdate, operations, slices, to_json
@@ -68,6 +69,9 @@ def replay(source: edge.EdgeShard, target: edge.EdgeShard, ids: Sequence[uuid.UU
 
 _NICE = 10
 _ROUNDS = 5
+_SAID_CHARS = 2000
+"""Of the end of what a failed child printed: the error with its cause."""
+_log = get_logger(__name__)
 
 
 def copy_shard(source: Path, target: Path) -> None:
@@ -80,11 +84,15 @@ def copy_shard(source: Path, target: Path) -> None:
 def optimize_copy(path: Path, dimensions: int) -> int:
     """Optimize the shard at `path` in a child process. Blocking. Returns the number of points outside of its graph.
 
-    Raises `RagError` (`INTERNAL`) when the child fails.
+    Raises `Exhausted` (`STORAGE_FULL`) when the disk was full, `RagError` (`INTERNAL`) when the child fails otherwise.
     """
     command = [sys.executable, "-m", __name__, str(path), str(dimensions)]
     child = subprocess.run(command, capture_output=True, check=False)
     if child.returncode != 0:
+        said = child.stderr.decode(errors="replace").strip()
+        _log.error("graph_build_failed", exit_code=child.returncode, said=said[-_SAID_CHARS:])
+        if isinstance(full := translated(OSError(said)), Exhausted):
+            raise full
         raise RagError(Reason.INTERNAL, f"optimizing failed with exit code {child.returncode}; nothing was changed")
     return int(child.stdout)
 

@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 import pytest
 import qdrant_edge as edge
+from structlog.testing import capture_logs
 
 from rag_core.content.embedding import Vectors
-from rag_core.errors import Unavailable
-from rag_core.retrieval.engines.edge import EdgeIndex, generation
+from rag_core.errors import RagError, Unavailable
+from rag_core.retrieval.engines.edge import EdgeIndex, generation, writer
 from rag_core.retrieval.engines.edge.layout import DENSE, LEXICAL, config
 from rag_core.retrieval.engines.edge.shard import ShardReader
 from rag_core.retrieval.engines.edge.writer import optimize
@@ -171,7 +172,10 @@ def test_writes_take_turns_with_the_replay_of_those_before_them(folder: Path, mo
     index.close()
 
 
-def test_a_graph_of_what_was_removed_meanwhile_is_not_used(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("after_the_build", [False, True])
+def test_a_graph_of_what_was_removed_meanwhile_is_not_used(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, *, after_the_build: bool
+) -> None:
     index = EdgeIndex(folder)
     filled(index, document("some", ["text"]))
 
@@ -180,14 +184,30 @@ def test_a_graph_of_what_was_removed_meanwhile_is_not_used(folder: Path, monkeyp
         index.reset(SPEC.name)
         return copy
 
-    _loading(monkeypatch, load)
+    def build(*arguments: Any) -> int:
+        index.reset(SPEC.name)
+        return writer.optimize_copy(*arguments)
+
+    if after_the_build:
+        _loading(monkeypatch, load)
+    else:
+        monkeypatch.setattr(generation, "edge_writer", SimpleNamespace(**{**vars(writer), "optimize_copy": build}))
     with pytest.raises(Unavailable, match="reset while its search graph was built"):
         index.optimize(SPEC.name)
+    monkeypatch.undo()
     assert index.count(SPEC.name) == 0
     filled(index, document("other", ["text"]))
     index.optimize(SPEC.name)
     assert index.count(SPEC.name) == 1
     index.close()
+
+
+def test_a_build_that_fails_says_why_in_the_log(tmp_path: Path) -> None:
+    with capture_logs() as logs, pytest.raises(RagError, match="optimizing failed with exit code 1; nothing was chang"):
+        writer.optimize_copy(tmp_path / "absent", DIMENSIONS)
+    (failed,) = logs
+    assert failed["event"] == "graph_build_failed"
+    assert failed["said"].endswith("absent does not exist")  # the engine's words, with the folder
 
 
 def test_a_generation_searches_in_one_thread(tmp_path: Path) -> None:
