@@ -33,7 +33,7 @@ _PRIMARY: Final = {"target_session_attrs": "read-write"}
 # Migrations, and the check that the schema fits this program.
 
 
-HEAD = "0040"
+HEAD = "0041"
 """Newest revision this program knows; revisions are numbered so that two of them can be compared."""
 
 _SESSIONS_COMPARED = 3

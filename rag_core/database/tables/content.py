@@ -420,6 +420,7 @@ reading_progress = Table(
     Column("outdated", BigInteger, nullable=False, comment="listed items whose stored document is older"),
     Column("bytes", BigInteger, nullable=False, comment="of both, about"),
     now_column("updated_at"),
+    Column("listing", Boolean, nullable=False, server_default="false", comment="whether more may be listed"),
 )
 """Items that the last run of a shard has listed and not read yet (`rag_core.ingestion.pipeline.progress_store`)."""
 

@@ -12,23 +12,24 @@ from rag_core.content.sources import Scope
 from rag_core.ingestion.generations import SourceCounts
 
 _WRITE = text("""
-INSERT INTO rag.reading_progress (tenant, source, shard, run_id, unread, outdated, bytes)
-VALUES (:tenant, :source, :shard, :run_id, :unread, :outdated, :bytes)
+INSERT INTO rag.reading_progress (tenant, source, shard, run_id, unread, outdated, bytes, listing)
+VALUES (:tenant, :source, :shard, :run_id, :unread, :outdated, :bytes, :listing)
 ON CONFLICT (tenant, source, shard) DO UPDATE
 SET run_id = excluded.run_id, unread = excluded.unread, outdated = excluded.outdated, bytes = excluded.bytes,
-    updated_at = now()
+    listing = excluded.listing, updated_at = now()
 """)
 _DONE = text("""
-UPDATE rag.reading_progress SET run_id = :run_id, unread = 0, outdated = 0, bytes = 0, updated_at = now()
-WHERE tenant = :tenant AND source = :source AND shard = :shard AND unread + outdated > 0
+UPDATE rag.reading_progress
+SET run_id = :run_id, unread = 0, outdated = 0, bytes = 0, listing = false, updated_at = now()
+WHERE tenant = :tenant AND source = :source AND shard = :shard AND (unread + outdated > 0 OR listing)
 """)
 
 
-def write(connection: Connection, scope: Scope, *, unread: int, outdated: int, size: int) -> None:
-    """Store what a shard's run has listed and not read yet, and commit."""
-    counts = {"unread": unread, "outdated": outdated, "bytes": size}
-    statement = _WRITE if unread + outdated else _DONE
-    connection.execute(statement, _of(scope) | (counts if unread + outdated else {}))
+def write(connection: Connection, scope: Scope, *, unread: int, outdated: int, size: int, listing: bool) -> None:
+    """Store what a shard's run has listed and not read yet, and whether it is still listing, and commit."""
+    counts = {"unread": unread, "outdated": outdated, "bytes": size, "listing": listing}
+    under_way = listing or unread + outdated
+    connection.execute(_WRITE if under_way else _DONE, _of(scope) | (counts if under_way else {}))
     connection.commit()
 
 

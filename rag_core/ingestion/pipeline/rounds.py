@@ -175,7 +175,7 @@ class Rounds:
             on_commit=partial(record_ingested, dependencies, self._scope.source),
         )
         with closing(sync):
-            sync.open(lambda: self._read_round(sync, self._pace.first))
+            sync.open(lambda: self._read_round(sync, self._pace.first, listing=True))
             while self._read_round(sync, self._pace.limit):
                 pass
             result = sync.finish()
@@ -183,13 +183,14 @@ class Rounds:
         published = {"published": publisher.counts["documents"]}
         self._totals.add({"documents": replace(result, outcomes={**published, **outcomes})})
 
-    def _read_round(self, sync: DocumentSync, limit: ReadLimit) -> bool:
+    def _read_round(self, sync: DocumentSync, limit: ReadLimit, *, listing: bool = False) -> bool:
         """Read one round and bring it to the index; returns whether there was anything to read."""
         started = time.monotonic()
         written = sync.read(limit if self._in_rounds else None)
         queue = sync.queue
+        outdated = queue.items - queue.new
         progress_store.write(
-            self._connection, self._scope, unread=queue.new, outdated=queue.items - queue.new, size=queue.bytes
+            self._connection, self._scope, unread=queue.new, outdated=outdated, size=queue.bytes, listing=listing
         )
         if written is None:
             return False

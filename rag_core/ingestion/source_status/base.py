@@ -82,10 +82,10 @@ class Facts:
     """Facts about a source, from its rows.
 
     `observed_at` is when Dagster's knowledge of it was last written, `None` when it never was. `read` counts the
-    documents that the runs under way have stored, `unread` the listed items they have not read yet, `listed` says
-    whether they have listed everything. `ahead` counts the sources whose runs come first. `worker_alive` and `halted`
-    (a reason code) are the stream worker's. `mistake` is what is wrong in its source file. `closed` (a reason code) is
-    why its tenant is not active.
+    documents that the runs under way have stored, `unread` the listed items they have not read yet. `listing` says
+    whether one of them still lists while it reads, `listed` whether all have listed and read everything. `ahead`
+    counts the sources whose runs come first. `worker_alive` and `halted` (a reason code) are the stream worker's.
+    `mistake` is what is wrong in its source file. `closed` (a reason code) is why its tenant is not active.
     """
 
     name: str
@@ -107,6 +107,7 @@ class Facts:
     turn: EmbeddingTurn | None = None
     read: int = 0
     unread: int = 0
+    listing: bool = False
     listed: bool = False
     ahead: int = 0
     inbox: int = 0

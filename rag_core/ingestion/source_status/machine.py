@@ -80,6 +80,8 @@ def _stage(facts: Facts, since: datetime) -> SourceStatus:
             ahead=facts.turn.before,
             seconds_left=facts.turn.seconds,
         )
+    if facts.listing:  # how much there is is not known, so a share of it would only fall
+        return SourceStatus(SourceState.LISTING, since, facts.read)
     if texts.embedded < texts.total or (facts.unread and facts.read):
         # What is listed and not read yet is taken to have as many texts per document as what was read.
         total = texts.total * (1 + facts.unread / facts.read if facts.read else 1)

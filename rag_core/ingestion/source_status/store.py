@@ -222,7 +222,7 @@ class _Facts:
         key = (counts.tenant, counts.name)
         runs = tuple(self._runs.get(key, ()))
         deletions = self._held.get(key)
-        texts, read, listed = self._progress(key, [run for run in runs if run.state is RunState.RUNNING])
+        texts, read, listing, listed = self._progress(key, [run for run in runs if run.state is RunState.RUNNING])
         turn = self._turns.get(key)
         stream = "inbox" if counts.kind == _PUSH else f"kafka:{counts.name}"
         return Facts(
@@ -246,6 +246,7 @@ class _Facts:
             turn=EmbeddingTurn(turn.before, turn.seconds) if turn is not None else None,
             read=read,
             unread=self.coverage_of(key).unread,
+            listing=listing,
             listed=listed,
             ahead=_ahead(self._runs, runs, key),
             inbox=self._inbox.get(key, 0),
@@ -256,10 +257,10 @@ class _Facts:
             closed=_CLOSED.get(self._closed.get(counts.tenant, TenantState.ACTIVE), ""),
         )
 
-    def _progress(self, source: SourceName, running: Sequence[SourceRun]) -> tuple[Texts, int, bool]:
+    def _progress(self, source: SourceName, running: Sequence[SourceRun]) -> tuple[Texts, int, bool, bool]:
         """Asked only for sources with a run: it reads what the run works on."""
         if not running:
-            return Texts(), 0, False
+            return Texts(), 0, False, False
         target = self._connection.execute(_TARGET).one_or_none()
         params = {
             "tenant": source[0],
@@ -273,7 +274,8 @@ class _Facts:
         row = self._connection.execute(_TEXTS, params).one()
         rate = row.recent / max(1.0, float(row.span or 0.0)) if row.recent else 0.0
         listed = self._connection.execute(_LISTED, params).scalar_one()
-        return Texts(row.texts, row.embedded, rate), row.read, listed == len(running)
+        listing = self._connection.execute(_LISTING, params).scalar_one()
+        return Texts(row.texts, row.embedded, rate), row.read, listing, listed == len(running)
 
 
 def _runs(connection: Connection) -> dict[tuple[str, str], list[SourceRun]]:
@@ -338,6 +340,10 @@ SELECT count(*) AS texts, count(made_at) AS embedded, (SELECT count(*) FROM stor
        (SELECT count(*) FROM recent) AS recent,
        (SELECT extract(epoch FROM now() - min(made_at)) FROM recent) AS span
 FROM vectors
+""")
+_LISTING = text("""
+SELECT EXISTS (SELECT FROM rag.reading_progress
+               WHERE tenant = :tenant AND source = :source AND run_id = ANY(:runs) AND listing)
 """)
 _LISTED = text("""
 SELECT count(DISTINCT run_id) FROM rag.run_stages

@@ -70,7 +70,7 @@ def replay(source: edge.EdgeShard, target: edge.EdgeShard, ids: Sequence[uuid.UU
 _NICE = 10
 _ROUNDS = 5
 _SAID_CHARS = 2000
-"""Of the end of what a failed child printed: the error with its cause."""
+"""The end of what a failed child printed has the error with its cause."""
 _log = get_logger(__name__)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -9,12 +10,17 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from sqlalchemy import func, insert
 
 from rag_core import failpoints
+from rag_core.content.embedding import Vectors
+from rag_core.content.embedding.fake import FakeEmbedder
 from rag_core.content.quality import quarantine_store as quarantine
 from rag_core.content.sources import Scope, SourceItem
+from rag_core.database.tables.content import source_runs, source_states
 from rag_core.errors import Reason, Unavailable
-from rag_core.ingestion.generations import status_store
+from rag_core.ingestion import source_status
+from rag_core.ingestion.generations import Transforms, status_store
 from rag_core.ingestion.pipeline import StageResult, account, progress_store, run_pipeline
 from rag_core.ingestion.pipeline.progress_store import Coverage
 from rag_core.retrieval.index import ApplyResult, DocumentUpdate, VectorIndex
@@ -132,6 +138,47 @@ def test_documents_are_searchable_while_the_source_is_still_being_listed(
     counts = account(rounds.flow.store, rounds.scope)
     assert counts.balanced
     assert (counts.read, counts.indexed) == (MANY, MANY)
+
+
+def test_no_share_is_said_of_a_source_that_is_still_being_listed(
+    rounds: Rounds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rag_core.content.sources.listings.EARLY_SECONDS", 0.0)
+    name = {"tenant": rounds.flow.source.tenant, "source": rounds.flow.source.name}
+    state = name | {"kind": "memory", "configured": True, "has_runs": True, "automatic": True}
+    run = name | {"shard": 0, "run_id": "run-0", "state": "running", "queued_at": func.now()}
+    with rounds.flow.store.engine.begin() as connection:
+        connection.execute(insert(source_states).values(**state))
+        connection.execute(insert(source_runs).values(**run))
+    ends, said = threading.Event(), list[tuple[bool, str]]()
+
+    class Listing(MemoryListing):
+        def __iter__(self) -> Iterator[Any]:
+            yield from super().__iter__()
+            ends.set()
+
+    def look() -> None:
+        with rounds.flow.store.engine.connect() as connection:
+            (report,) = source_status.read(connection, name["tenant"])
+        said.append((ends.is_set(), source_status.describe(report.status)))
+
+    class Looking(FakeEmbedder):
+        def embed_passages(self, texts: Sequence[str]) -> Vectors:
+            look()
+            return super().embed_passages(texts)
+
+    own, embedder = rounds.harness.own, Looking()
+    rounds.harness = GenerationHarness(
+        rounds.flow, Transforms(lambda: embedder, lambda: own.chunker, own.generation_config)
+    )
+    connector = rounds.flow.connector
+    connector.list_items = lambda: Listing(MemoryConnector.list_items(connector)._entries, None)  # type: ignore[method-assign]
+    rounds.run()
+    early = [words for ended, words in said if not ended]
+    assert early
+    assert all(words.startswith("listing: ") for words in early)
+    look()
+    assert said[-1][1] == "checking what was indexed"
 
 
 def test_what_is_listed_after_the_queue_ran_empty_in_a_full_round_is_read(

@@ -60,6 +60,8 @@ EVERYTHING_WRONG = replace(
     (replace(GOOD, runs=(RUNNING,), texts=Texts(100, 34, 0.5)), "embedding 34 % (2 min left)"),
     (replace(GOOD, runs=(RUNNING,), texts=Texts(100, 34)), "embedding 34 %"),
     (replace(GOOD, runs=(RUNNING,), texts=Texts(100, 50, 0.5), read=10, unread=10), "embedding 25 % (5 min left)"),
+    (replace(GOOD, runs=(RUNNING,), texts=Texts(100, 50, 0.5), read=1200, unread=10, listing=True),
+     "listing: 1,200 new or changed documents so far"),
     (replace(GOOD, runs=(RUNNING,), texts=Texts(9, 0), turn=EmbeddingTurn(2, 240.0)),
      "waiting for embedding, sources before it: 2, about 4 min"),
     (replace(GOOD, runs=(RUNNING,), texts=Texts(9, 0), turn=EmbeddingTurn(0, 1.0)), "waiting for embedding"),
