@@ -14,9 +14,8 @@ from typing import Any, Self
 
 import dagster as dg
 import psutil
-from dagster._core.launcher import CheckRunHealthResult, LaunchRunContext, ResumeRunContext, RunLauncher, WorkerStatus
+from dagster._core.launcher import CheckRunHealthResult, LaunchRunContext, ResumeRunContext, WorkerStatus
 from dagster._grpc.types import ExecuteRunArgs, ResumeRunArgs
-from dagster._serdes import ConfigurableClass, ConfigurableClassData, serialize_value
 
 from rag_assets.run_processes import RunProcess, RunProcesses
 from rag_core import failpoints
@@ -29,23 +28,13 @@ PROCESS_TAG = "rag/process"
 _START_TOLERANCE_SECONDS = 1.0
 
 
-class ProcessRunLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
+class ProcessRunLauncher(dg.DefaultRunLauncher):
     """A cancelled run is killed after `kill_after_seconds`."""
 
-    def __init__(
-        self,
-        inst_data: ConfigurableClassData | None = None,
-        *,
-        kill_after_seconds: int = 30,
-    ) -> None:
-        self._inst_data = inst_data
+    def __init__(self, inst_data: Any = None, *, kill_after_seconds: int = 30) -> None:
+        super().__init__(inst_data)
         self._kill_after_seconds = kill_after_seconds
         self._processes = RunProcesses()
-        super().__init__()  # type: ignore[no-untyped-call]
-
-    @property
-    def inst_data(self) -> ConfigurableClassData | None:
-        return self._inst_data
 
     @classmethod
     def config_type(cls) -> dict[str, Any]:
@@ -54,7 +43,7 @@ class ProcessRunLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
         }
 
     @classmethod
-    def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]) -> Self:
+    def from_config_value(cls, inst_data: Any, config_value: Mapping[str, Any]) -> Self:
         return cls(inst_data, **config_value)
 
     def launch_run(self, context: LaunchRunContext) -> None:
@@ -102,7 +91,7 @@ class ProcessRunLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
 
     def _start(self, run: dg.DagsterRun, verb: str, arguments: ExecuteRunArgs | ResumeRunArgs) -> None:
         origin = _origin(run)
-        with self._processes.start(origin.job_name, ["api", verb, serialize_value(arguments)]) as process:
+        with self._processes.start(origin.job_name, ["api", verb, dg.serialize_value(arguments)]) as process:
             failpoints.reach("before_run_recorded")
             started = psutil.Process(process.pid).create_time()
             self._instance.add_run_tags(run.run_id, {PROCESS_TAG: f"{process.pid}:{started:.2f}"})
