@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from rag_assets.source_config import SourceConfig
     from rag_core.ingestion.source_status import SourceReport
 
+_MANY = 50
+"""More rows than a person reads to find the one that needs something."""
+
 app = App(
     name="source",
     help="Sources: kinds, add, list, show, status, history, check, sync, edit, pause, resume, reload, report, "
@@ -93,7 +96,9 @@ def list_(*, json: Json = False) -> Reason | None:
 def status(name: str | None = None, /, *, json: Json = False) -> Reason | None:
     """Show what each source does or waits for, what failed and what to do.
 
-    Fails with DATABASE_UNAVAILABLE when that cannot be read.
+    Of more than 50 sources that are up to date only the number is said.
+
+    Fails with DATABASE_UNAVAILABLE when the states cannot be read.
 
     Example: rag source status handbook
 
@@ -123,9 +128,14 @@ def status(name: str | None = None, /, *, json: Json = False) -> Reason | None:
         emit_json(rows)
         return unknown
     columns = ("name", "status", "documents", "pending", "message", "remedy")
-    shown = [[row[column] for column in columns] for row in rows]
+    good = sum(row["state"] == "up_to_date" for row in rows)
+    left_out = good if good > _MANY else 0
+    shown = [[row[column] for column in columns] for row in rows if not left_out or row["state"] != "up_to_date"]
     headings = ("source", "state", "documents", "not searchable yet", "why", "what to do")
-    table(headings, shown, empty="no source is configured")
+    if shown or not left_out:
+        table(headings, shown, empty="no source is configured")
+    if left_out:
+        say(f"{left_out:,} sources are up to date; `rag source list` names them")
     return unknown
 
 

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from rag_core.content.sources import Source
+from rag_core.content.sources import store as sources
 from rag_core.database import open_store
 from rag_core.ingestion.source_status import RunState, SourceRun
 from rag_core.ingestion.source_status import store as source_rows
@@ -203,6 +205,32 @@ def test_a_source_whose_file_is_wrong_has_a_state_with_what_to_do(
     assert (row["name"], row["state"], row["reason"]) == ("bad", "failed", "CONFIG_INVALID")
     assert "sources/bad.yaml" in row["message"]
     assert row["remedy"]
+
+
+def test_of_very_many_sources_the_state_of_those_that_need_no_look_is_a_number(
+    home: Path, database_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RAG_DATABASE_URL", database_url)
+    (home / "sources").mkdir()
+    names = [f"folder-{number:02}" for number in range(60)]
+    for name in [*names, "never-read"]:
+        options = {"kind": "folder", "root": str(home)}
+        attributes = {"name": name, "tenant": "acme", "options": options}
+        file = {"type": "rag_assets.components.DocumentSource", "attributes": attributes}
+        (home / "sources" / f"{name}.yaml").write_text(json.dumps(file))
+    with closing(open_store(Settings.load())) as store, store.engine.begin() as connection:
+        for name in names:
+            sources.configure(connection, Source(name, "acme", "filesystem"), "run")
+            sources.finish(connection, "acme", name)
+    assert run(["source", "status"]) == 0
+    said = capsys.readouterr().out
+    assert said.endswith("60 sources are up to date; `rag source list` names them\n")
+    assert "never-read" in said
+    assert not [name for name in names if name in said]
+    assert run(["source", "status", "folder-07"]) == 0
+    assert "folder-07" in capsys.readouterr().out
+    assert run(["source", "status", "--output", "json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["data"]) == 61
 
 
 def test_an_ingest_is_estimated_from_what_its_files_hold(home: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
