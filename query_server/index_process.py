@@ -63,7 +63,7 @@ class IndexServer:
             *address, self.metrics.registry, health_pages(self._readiness), BrowserGuard.of(settings)
         )
         chain = build_index_chain(settings, self.metrics)
-        self._server = new_server(settings, chain, settings.max_index_message_bytes)
+        self._server = new_server(settings, chain, settings.max_index_message_bytes, renewed=False)
         index_pb2_grpc.add_IndexServiceServicer_to_server(self._service, self._server)
         checks = health.aio.HealthServicer()  # type: ignore[attr-defined]
         health_pb2_grpc.add_HealthServicer_to_server(checks, self._server)

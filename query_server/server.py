@@ -224,15 +224,15 @@ class QueryServer:
         if self._settings.index_secret is None:
             return 0
         server = self._new_server(
-            build_index_chain(self._settings, self.metrics), self._settings.max_index_message_bytes
+            build_index_chain(self._settings, self.metrics), self._settings.max_index_message_bytes, renewed=False
         )
         self._index_service = IndexServicer(self._dependencies.index, self.metrics)
         index_pb2_grpc.add_IndexServiceServicer_to_server(self._index_service, server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         return bind(server, LOOPBACK, port, "RAG_INDEX_PORT")
 
-    def _new_server(self, chain: Chain, max_message_bytes: int) -> grpc.aio.Server:
-        server = new_server(self._settings, chain, max_message_bytes)
+    def _new_server(self, chain: Chain, max_message_bytes: int, *, renewed: bool = True) -> grpc.aio.Server:
+        server = new_server(self._settings, chain, max_message_bytes, renewed=renewed)
         self._servers.append(server)
         return server
 

@@ -38,9 +38,21 @@ def new_server(
     settings: Settings,
     chain: grpc.aio.ServerInterceptor,  # type: ignore[type-arg]  # generic only in its published types
     max_message_bytes: int,
+    *,
+    renewed: bool = True,
 ) -> grpc.aio.Server:
-    """A server behind the layers of `chain`, not yet bound."""
-    return grpc.aio.server(interceptors=[chain], options=_options(settings, max_message_bytes))
+    """A server behind the layers of `chain`, not yet bound.
+
+    `renewed`: its connections end at `RAG_MAX_CONNECTION_AGE_SECONDS`, and with them the calls that take longer than a
+    deadline. Not for the index: reading it to its end, or building its search graph, takes minutes.
+    """
+    options = _options(max_message_bytes)
+    if renewed:
+        options += [
+            ("grpc.max_connection_age_ms", int(settings.max_connection_age_seconds * 1000)),
+            ("grpc.max_connection_age_grace_ms", int(settings.max_deadline_seconds * 1000)),
+        ]
+    return grpc.aio.server(interceptors=[chain], options=options)
 
 
 def bind(
@@ -101,7 +113,7 @@ def stop_signals(stopping: asyncio.Event) -> Iterator[None]:
             loop.remove_signal_handler(number)
 
 
-def _options(settings: Settings, max_message_bytes: int) -> list[tuple[str, int]]:
+def _options(max_message_bytes: int) -> list[tuple[str, int]]:
     return [
         # On by default: a forgotten process would silently take a share of the connections.
         ("grpc.so_reuseport", 0),
@@ -110,6 +122,4 @@ def _options(settings: Settings, max_message_bytes: int) -> list[tuple[str, int]
         ("grpc.keepalive_time_ms", KEEPALIVE_MS),
         ("grpc.keepalive_timeout_ms", KEEPALIVE_MS // 3),
         ("grpc.http2.min_ping_interval_without_data_ms", KEEPALIVE_MS // 3),
-        ("grpc.max_connection_age_ms", int(settings.max_connection_age_seconds * 1000)),
-        ("grpc.max_connection_age_grace_ms", int(settings.max_deadline_seconds * 1000)),
     ]

@@ -6,9 +6,12 @@ import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import grpc
 import pytest
 import stamina
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from benchmarks.ports import free_port
 from rag_core.errors import Reason, Unauthenticated, Unavailable
@@ -43,6 +46,25 @@ def test_a_document_of_many_chunks_is_applied_as_one(server: RunningServer) -> N
     assert index.apply("g1", [document("big", lines[:1], version=2)]) == ApplyResult(upserted=1, removed=1499)
     assert index.count("g1") == 2
     index.close()
+
+
+def test_an_index_is_read_to_its_end_although_connections_of_clients_are_renewed_meanwhile(folder: Path) -> None:
+    """A million points take minutes. Their owner is one process, so renewing a connection to it would share nothing."""
+    ages: dict[str, Any] = {
+        "max_connection_age_seconds": 0.2,
+        "max_deadline_seconds": 0.2,
+        "default_deadline_seconds": 0.2,
+    }
+    with running(folder, **ages) as server:
+        index = RemoteIndex(server.index_target, INDEX_SECRET, timeout=100, retry=0)
+        filled(index, document("big", [f"{n} " + "words of a long line " * 150 for n in range(1500)]))
+        pages = index.scroll("g1", batch=10)
+        read = len(next(pages))
+        with grpc.insecure_channel(server.target) as channel, pytest.raises(grpc.RpcError, match="UNAVAILABLE"):
+            for _ in health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest()):
+                pass  # until this younger connection is ended with its call
+        assert read + sum(map(len, pages)) == 1500
+        index.close()
 
 
 def test_a_wrong_secret_is_refused(server: RunningServer) -> None:
