@@ -81,6 +81,11 @@ class Traffic:
     answers: int = 0
     cut: int = 0
     failures: list[str] = field(default_factory=list)
+    began: float = 0.0
+
+    def note(self, what: str) -> None:
+        """Log what happens, and how long after the questions began, so that it can be told what a failure followed."""
+        _log.info("%s, after %.1f s", what, time.monotonic() - self.began)
 
     def ask(self) -> str:
         """The answer, or why there is none."""
@@ -98,13 +103,13 @@ class Traffic:
             if again or not self.asks_again:
                 raise
             self.cut += 1
-            _log.info("cut off: %r", error)
+            self.note(f"cut off: {error!r}")
         return self._post(again=True)
 
     @contextmanager
     def flowing(self, what: str, callers: int = CALLERS) -> Iterator[None]:
         """A question a second of each caller for as long as the block lasts; all of them must be answered."""
-        stop, began = threading.Event(), time.monotonic()
+        stop, self.began = threading.Event(), time.monotonic()
 
         def work() -> None:
             due = time.monotonic()
@@ -114,7 +119,7 @@ class Traffic:
                 if ANSWER in said:
                     self.answers += 1
                 else:
-                    _log.warning("%s: %s", what, said)
+                    self.note(f"{what}: {said}")
                     self.failures.append(said)
 
         threads = [threading.Thread(target=work) for _ in range(callers)]
@@ -126,7 +131,7 @@ class Traffic:
             stop.set()
             for thread in threads:
                 thread.join()
-            took, failed = time.monotonic() - began, len(self.failures)
+            took, failed = time.monotonic() - self.began, len(self.failures)
             calls = self.answers + failed
             _log.info("%s: %d calls, %d failed, %d cut off once, %.0f s", what, calls, failed, self.cut, took)
         assert self.failures[:5] == []

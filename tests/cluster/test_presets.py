@@ -123,6 +123,7 @@ def _survive_kills(known: Installation) -> None:
     with traffic.flowing("kills"):
         for component in ("gateway", colour):
             pod, before = _pods(known, component)[0]["metadata"]["name"], _members(known, colour)
+            traffic.note(f"a pod of {component} is deleted")
             known.kubectl("delete", "pod", pod, "--grace-period", "5")
             assert eventually(lambda of=component: _ready(known, of) == 2, seconds=300), known.look()
             # For some seconds the gateways know the one that is gone, not the new one: only then is that the second.
@@ -131,6 +132,7 @@ def _survive_kills(known: Installation) -> None:
             restarts, pod = _restarts(known, component), _pods(known, component)[0]
             container = pod["status"]["containerStatuses"][0]["containerID"].rpartition("/")[2]
             assert traffic.cut == cut
+            traffic.note(f"a container of {component} is killed")
             known.cluster.ctr("tasks", "kill", "--signal", "SIGKILL", container)
             assert eventually(lambda of=component, by=restarts: _restarts(known, of) > by, seconds=300), known.look()
             assert eventually(lambda of=component: _ready(known, of) == 2, seconds=300), known.look()
