@@ -1,4 +1,4 @@
-"""Whether a run that reads a source is still listing it."""
+"""Runs that read a source while they are still listing it."""
 
 from __future__ import annotations
 
