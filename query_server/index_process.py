@@ -14,7 +14,7 @@ import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from query_server.interceptors.stack import build_index_chain
-from query_server.runtime.listening import LOOPBACK, bind, new_server, stop_signals
+from query_server.runtime.listening import LOOPBACK, bind, new_index_server, stop_signals
 from query_server.runtime.mending import mended
 from query_server.runtime.metrics import Metrics
 from query_server.runtime.program import run_program
@@ -63,7 +63,7 @@ class IndexServer:
             *address, self.metrics.registry, health_pages(self._readiness), BrowserGuard.of(settings)
         )
         chain = build_index_chain(settings, self.metrics)
-        self._server = new_server(settings, chain, settings.max_index_message_bytes, renewed=False)
+        self._server = new_index_server(settings, chain)
         index_pb2_grpc.add_IndexServiceServicer_to_server(self._service, self._server)
         checks = health.aio.HealthServicer()  # type: ignore[attr-defined]
         health_pb2_grpc.add_HealthServicer_to_server(checks, self._server)

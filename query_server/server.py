@@ -23,12 +23,19 @@ from query_server.handlers.query.models import QueryModels
 from query_server.handlers.query.ordering import Ordering
 from query_server.handlers.query.revocation_filter import RevocationFilter
 from query_server.handlers.query.searcher import DamageDetector, LocalSearcher, RemoteSearcher, Searcher, TimedSearcher
-from query_server.interceptors.chain import Chain
 from query_server.interceptors.concurrency import RecentTenants
 from query_server.interceptors.stack import build_chain, build_index_chain, build_limiters
 from query_server.runtime.blocking import BlockingPool
 from query_server.runtime.dependencies import Dependencies, open_dependencies
-from query_server.runtime.listening import LOOPBACK, BindAddresses, bind, new_server, stop_signals, tls_credentials
+from query_server.runtime.listening import (
+    LOOPBACK,
+    BindAddresses,
+    bind,
+    new_index_server,
+    new_server,
+    stop_signals,
+    tls_credentials,
+)
 from query_server.runtime.metrics import Metrics
 from query_server.runtime.polling import BackgroundTasks
 from query_server.runtime.readiness import ReadinessMonitor, health_pages
@@ -189,7 +196,8 @@ class QueryServer:
             self._traffic,
             self.usage,
         )
-        server = self._new_server(chain, settings.max_message_bytes)
+        server = new_server(settings, chain)
+        self._servers.append(server)
         inputs = HandlerInputs(
             settings=settings,
             dependencies=self._dependencies,
@@ -223,18 +231,12 @@ class QueryServer:
             return 0  # another process serves it, or there is no folder to serve
         if self._settings.index_secret is None:
             return 0
-        server = self._new_server(
-            build_index_chain(self._settings, self.metrics), self._settings.max_index_message_bytes, renewed=False
-        )
+        server = new_index_server(self._settings, build_index_chain(self._settings, self.metrics))
+        self._servers.append(server)
         self._index_service = IndexServicer(self._dependencies.index, self.metrics)
         index_pb2_grpc.add_IndexServiceServicer_to_server(self._index_service, server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         return bind(server, LOOPBACK, port, "RAG_INDEX_PORT")
-
-    def _new_server(self, chain: Chain, max_message_bytes: int, *, renewed: bool = True) -> grpc.aio.Server:
-        server = new_server(self._settings, chain, max_message_bytes, renewed=renewed)
-        self._servers.append(server)
-        return server
 
     async def _publish_readiness(self, ready: bool) -> None:
         query = health_pb2.HealthCheckResponse.SERVING if ready else health_pb2.HealthCheckResponse.NOT_SERVING

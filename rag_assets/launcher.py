@@ -29,7 +29,10 @@ _START_TOLERANCE_SECONDS = 1.0
 
 
 class ProcessRunLauncher(dg.DefaultRunLauncher):
-    """A cancelled run is killed after `kill_after_seconds`."""
+    """Starts, resumes and ends runs itself; from Dagster's own it has how `dagster.yaml` names a launcher.
+
+    A cancelled run is killed after `kill_after_seconds`.
+    """
 
     def __init__(self, inst_data: Any = None, *, kill_after_seconds: int = 30) -> None:
         super().__init__(inst_data)

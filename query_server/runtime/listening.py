@@ -37,22 +37,24 @@ class BindAddresses:
 def new_server(
     settings: Settings,
     chain: grpc.aio.ServerInterceptor,  # type: ignore[type-arg]  # generic only in its published types
-    max_message_bytes: int,
-    *,
-    renewed: bool = True,
 ) -> grpc.aio.Server:
-    """A server behind the layers of `chain`, not yet bound.
+    """A server of clients behind the layers of `chain`, not yet bound. It renews connections: calls have deadlines."""
+    ages = [
+        ("grpc.max_connection_age_ms", int(settings.max_connection_age_seconds * 1000)),
+        ("grpc.max_connection_age_grace_ms", int(settings.max_deadline_seconds * 1000)),
+    ]
+    return grpc.aio.server(interceptors=[chain], options=[*_options(settings.max_message_bytes), *ages])
 
-    `renewed`: its connections end at `RAG_MAX_CONNECTION_AGE_SECONDS`, and with them the calls that take longer than a
-    deadline. Not for the index: reading it to its end, or building its search graph, takes minutes.
+
+def new_index_server(
+    settings: Settings,
+    chain: grpc.aio.ServerInterceptor,  # type: ignore[type-arg]
+) -> grpc.aio.Server:
+    """A server of the index behind the layers of `chain`, not yet bound.
+
+    Its connections last: reading an index to its end, or building its search graph, takes minutes without a deadline.
     """
-    options = _options(max_message_bytes)
-    if renewed:
-        options += [
-            ("grpc.max_connection_age_ms", int(settings.max_connection_age_seconds * 1000)),
-            ("grpc.max_connection_age_grace_ms", int(settings.max_deadline_seconds * 1000)),
-        ]
-    return grpc.aio.server(interceptors=[chain], options=options)
+    return grpc.aio.server(interceptors=[chain], options=_options(settings.max_index_message_bytes))
 
 
 def bind(

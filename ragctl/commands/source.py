@@ -13,7 +13,7 @@ from rag_core.errors import Reason
 from rag_core.ingestion import pipeline
 from ragctl.commands import source_changes, source_edits
 from ragctl.commands._shared import actor, partly, quiet, say_left_out
-from ragctl.output import Json, Limit, emit, emit_json, note, progress_bar, say, table
+from ragctl.output import Json, Limit, emit, emit_json, note, progress_bar, runnable, say, table
 from ragctl.source_history import read_history, report_of, state_fields, status_of, status_of_all
 
 if TYPE_CHECKING:
@@ -129,13 +129,13 @@ def status(name: str | None = None, /, *, json: Json = False) -> Reason | None:
         return unknown
     columns = ("name", "status", "documents", "pending", "message", "remedy")
     good = sum(row["state"] == "up_to_date" for row in rows)
-    left_out = good if good > _MANY else 0
-    shown = [[row[column] for column in columns] for row in rows if not left_out or row["state"] != "up_to_date"]
+    left_out = ("up_to_date",) if good > _MANY else ()
+    shown = [[row[column] for column in columns] for row in rows if row["state"] not in left_out]
     headings = ("source", "state", "documents", "not searchable yet", "why", "what to do")
     if shown or not left_out:
         table(headings, shown, empty="no source is configured")
     if left_out:
-        say(f"{left_out:,} sources are up to date; `rag source list` names them")
+        say(runnable(f"{good:,} sources are up to date; `rag source list` names them"))
     return unknown
 
 

@@ -273,8 +273,7 @@ class _Facts:
         }
         row = self._connection.execute(_TEXTS, params).one()
         rate = row.recent / max(1.0, float(row.span or 0.0)) if row.recent else 0.0
-        listed = self._connection.execute(_LISTED, params).scalar_one()
-        listing = self._connection.execute(_LISTING, params).scalar_one()
+        listing, listed = self._connection.execute(_LISTED, params).one()
         return Texts(row.texts, row.embedded, rate), row.read, listing, listed == len(running)
 
 
@@ -341,11 +340,10 @@ SELECT count(*) AS texts, count(made_at) AS embedded, (SELECT count(*) FROM stor
        (SELECT extract(epoch FROM now() - min(made_at)) FROM recent) AS span
 FROM vectors
 """)
-_LISTING = text("""
-SELECT EXISTS (SELECT FROM rag.reading_progress
-               WHERE tenant = :tenant AND source = :source AND run_id = ANY(:runs) AND listing)
-""")
 _LISTED = text("""
-SELECT count(DISTINCT run_id) FROM rag.run_stages
+SELECT EXISTS (SELECT FROM rag.reading_progress
+               WHERE tenant = :tenant AND source = :source AND run_id = ANY(:runs) AND listing),
+       count(DISTINCT run_id)
+FROM rag.run_stages
 WHERE run_id = ANY(:runs) AND tenant = :tenant AND source = :source AND stage = 'documents'
 """)

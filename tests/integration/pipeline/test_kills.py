@@ -29,6 +29,7 @@ from rag_core.settings import Settings
 from tests.support import crashing_run
 from tests.support.pipeline import PipelineHarness, prose
 from tests.support.postgres import die_with_parent, fast_folder, reachable_folder
+from tests.support.small_disk import small_disk
 
 DOCUMENTS = 8
 
@@ -221,21 +222,18 @@ _LETTERS = bytes(b"etaoinshrdlucmfwypvbgk  e  a  o "[value % 32] for value in ra
 
 
 @pytest.fixture
-def small_disk() -> Iterator[Path]:
+def disk() -> Iterator[Path]:
     """A mounted file system with about 30 MB left beside a fresh cluster."""
     folder = reachable_folder()
-    options = ["-t", "tmpfs", "-o", "size=110m,mode=755", "tmpfs", str(folder)]
-    if subprocess.run(["mount", *options], capture_output=True, check=False).returncode != 0:
-        pytest.skip("cannot mount a file system here")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
+    with small_disk(folder, "110m"):
+        yield folder
     folder.rmdir()
 
 
 @pytest.fixture
-def server(small_disk: Path) -> Iterator[EmbeddedPostgres]:
+def server(disk: Path) -> Iterator[EmbeddedPostgres]:
     """A durable server on it."""
-    made = EmbeddedPostgres(small_disk / "postgres", free_port())
+    made = EmbeddedPostgres(disk / "postgres", free_port())
     made.start(preexec=die_with_parent)
     yield made
     made.stop()
@@ -246,7 +244,7 @@ def server(small_disk: Path) -> Iterator[EmbeddedPostgres]:
 @pytest.mark.faults
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 def test_a_full_disk_is_named_and_the_run_after_it_is_right(
-    small_disk: Path, server: EmbeddedPostgres, tmp_path: Path
+    disk: Path, server: EmbeddedPostgres, tmp_path: Path
 ) -> None:
     upgrade(server.owner_url(), services="rag")
     settings = Settings.load(database_url=server.url(), embedder="fake", sync_batch_documents=2)
@@ -263,7 +261,7 @@ def test_a_full_disk_is_named_and_the_run_after_it_is_right(
     assert stored.torn == 0
     for locator in list(flow.connector.items):
         flow.connector.put(locator, f"Document {locator} is short now.")
-    subprocess.run(["mount", "-o", "remount,size=600m", str(small_disk)], check=True)
+    subprocess.run(["mount", "-o", "remount,size=600m", str(disk)], check=True)
     assert flow.run().balanced
     assert verify(store, index).clean
     for part in (index, parser, store):

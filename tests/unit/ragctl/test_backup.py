@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import os
 import stat
-import subprocess
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from ragctl.app import run
 from ragctl.backup.archive import DATABASE, FILES, BackupReader, BackupWriter, Manifest, pack, unpack
 from ragctl.backup.restore import MARKER
 from ragctl.container.__main__ import main as container
+from tests.support.small_disk import small_disk
 
 KEY, OTHER = b"k" * 20 + b"0123456789ab", b"o" * 20 + b"0123456789ab"
 DUMP = os.urandom(3 << 20)
@@ -201,20 +201,10 @@ def test_the_cron_job_of_the_chart_keeps_the_newest_files(home: Path, tmp_path: 
         assert "sources/docs.yaml" in unpack(b"".join(reader.read(FILES)))
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    folder = tmp_path / "small"
-    folder.mkdir()
-    options = ["-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
-    if os.geteuid() or subprocess.run(["mount", *options], capture_output=True, check=False).returncode:
-        pytest.skip("needs root, to mount a small disk")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
-
-
 @pytest.mark.root
-def test_a_full_disk_ends_a_backup_with_its_name_and_leaves_no_half_of_one(small_disk: Path) -> None:
-    with pytest.raises(Exhausted) as refused:
-        write(small_disk / "backup", KEY)
-    assert refused.value.reason is Reason.STORAGE_FULL
-    assert [path.name for path in small_disk.iterdir()] == ["secret"]
+def test_a_full_disk_ends_a_backup_with_its_name_and_leaves_no_half_of_one(tmp_path: Path) -> None:
+    with small_disk(tmp_path, "1m") as folder:
+        with pytest.raises(Exhausted) as refused:
+            write(folder / "backup", KEY)
+        assert refused.value.reason is Reason.STORAGE_FULL
+        assert [path.name for path in folder.iterdir()] == ["secret"]

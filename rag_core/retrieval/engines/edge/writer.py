@@ -13,11 +13,11 @@ from pathlib import Path
 
 import qdrant_edge as edge
 
-from rag_core.errors import Exhausted, RagError, Reason
+from rag_core.errors import RagError, Reason
 from rag_core.logging import get_logger
 from rag_core.platform import end_with_parent
 from rag_core.retrieval.engines.edge.files import copy_sparse, require_space
-from rag_core.retrieval.engines.edge.filters import engine_errors, translated
+from rag_core.retrieval.engines.edge.filters import engine_errors
 from rag_core.retrieval.engines.edge.layout import DENSE, LEXICAL, config
 from rag_core.retrieval.engines.edge.shard import ShardReader
 from rag_core.retrieval.index import OPERATION_POINTS, DocumentUpdate, operations, slices, to_json
@@ -76,23 +76,26 @@ _log = get_logger(__name__)
 
 def copy_shard(source: Path, target: Path) -> None:
     """Copy a flushed shard. Raises `Exhausted` (`STORAGE_FULL`) unless copy and rebuilt segments fit on disk."""
-    size = sum(path.stat().st_blocks * 512 for path in source.rglob("*") if path.is_file())
-    require_space(source, 3 * size)
+    require_space(source, 3 * _size(source))
     shutil.copytree(source, target, copy_function=copy_sparse)
+
+
+def _size(shard: Path) -> int:
+    return sum(path.stat().st_blocks * 512 for path in shard.rglob("*") if path.is_file())
 
 
 def optimize_copy(path: Path, dimensions: int) -> int:
     """Optimize the shard at `path` in a child process. Blocking. Returns the number of points outside of its graph.
 
-    Raises `Exhausted` (`STORAGE_FULL`) when the disk was full, `RagError` (`INTERNAL`) when the child fails otherwise.
+    Raises, when the child fails, `Exhausted` (`STORAGE_FULL`) on a disk without room, else `RagError` (`INTERNAL`).
     """
     command = [sys.executable, "-m", __name__, str(path), str(dimensions)]
     child = subprocess.run(command, capture_output=True, check=False)
     if child.returncode != 0:
         said = child.stderr.decode(errors="replace").strip()
         _log.error("graph_build_failed", exit_code=child.returncode, said=said[-_SAID_CHARS:])
-        if isinstance(full := translated(OSError(said)), Exhausted):
-            raise full
+        # Others may have filled the disk since, of which a child dies without a word. A reset has removed the copy.
+        require_space(path.parent, _size(path))
         raise RagError(Reason.INTERNAL, f"optimizing failed with exit code {child.returncode}; nothing was changed")
     return int(child.stdout)
 

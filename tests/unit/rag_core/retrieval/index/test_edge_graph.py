@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import shutil
 import threading
 import uuid
 from collections.abc import Callable, Iterator
@@ -18,7 +19,7 @@ import qdrant_edge as edge
 from structlog.testing import capture_logs
 
 from rag_core.content.embedding import Vectors
-from rag_core.errors import RagError, Unavailable
+from rag_core.errors import Exhausted, RagError, Reason, Unavailable
 from rag_core.retrieval.engines.edge import EdgeIndex, generation, writer
 from rag_core.retrieval.engines.edge.layout import DENSE, LEXICAL, config
 from rag_core.retrieval.engines.edge.shard import ShardReader
@@ -26,6 +27,7 @@ from rag_core.retrieval.engines.edge.writer import optimize
 from rag_core.retrieval.search import self_retrieval
 from rag_core.settings import QdrantSettings
 from tests.support.index_points import DIMENSIONS, SPEC, document, filled, request
+from tests.support.small_disk import small_disk
 
 POINTS, ISLANDS = 1200, 150
 """The engine draws its graph: of fifteen none missed fewer than 94 of these points; of half as many one missed none."""
@@ -208,6 +210,20 @@ def test_a_build_that_fails_says_why_in_the_log(tmp_path: Path) -> None:
     (failed,) = logs
     assert failed["event"] == "graph_build_failed"
     assert failed["said"].endswith("absent does not exist")  # the engine's words, with the folder
+
+
+@pytest.mark.root
+def test_a_build_on_a_disk_that_others_have_filled_says_so(folder: Path, tmp_path: Path) -> None:
+    index = EdgeIndex(folder)
+    filled(index, document("many", [f"text number {n}" for n in range(2000)]))
+    index.close()
+    (shard,) = folder.rglob("shard-*")
+    with small_disk(tmp_path, "200m") as disk:
+        writer.copy_shard(shard, disk / "copy")
+        (disk / "others").write_bytes(bytes(shutil.disk_usage(disk).free - 65_536))
+        with pytest.raises(Exhausted) as full:
+            writer.optimize_copy(disk / "copy", DIMENSIONS)
+    assert full.value.reason is Reason.STORAGE_FULL
 
 
 def test_a_generation_searches_in_one_thread(tmp_path: Path) -> None:
