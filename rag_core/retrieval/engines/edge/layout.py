@@ -16,6 +16,8 @@ DENSE = "dense"
 LEXICAL = "lexical"
 DEFAULTS = QdrantSettings()
 """The search graph of a Qdrant server's defaults, compared in docs/history/performance-2026-11.md."""
+_PAYLOAD_INDEXES = "mapped"
+"""Names what `create_payload_indexes` makes; another one there needs another name here."""
 _FULL_SCAN_KB = 10_000
 """Kilobytes of full vectors that a filter may leave for a search to compare each of them: the engine's own default."""
 
@@ -46,9 +48,9 @@ def config(dimensions: int, chosen: QdrantSettings = DEFAULTS) -> edge.EdgeConfi
 
 
 def graph_fingerprint(chosen: QdrantSettings = DEFAULTS) -> str:
-    """Identifies the search graph that `config` describes. A generation with another one gets a new graph."""
+    """Identifies the search graph and its payload indexes. A generation with others gets them, of its own vectors."""
     vectors = "int8" if chosen.qdrant_quantize else "float32"
-    return f"{vectors}-m{chosen.qdrant_hnsw_m}-ef{chosen.qdrant_hnsw_ef_construct}"
+    return f"{vectors}-m{chosen.qdrant_hnsw_m}-ef{chosen.qdrant_hnsw_ef_construct}-{_PAYLOAD_INDEXES}"
 
 
 def dense_searches(chosen: QdrantSettings = DEFAULTS) -> dict[Effort, edge.SearchParams]:
@@ -63,16 +65,31 @@ def dense_searches(chosen: QdrantSettings = DEFAULTS) -> dict[Effort, edge.Searc
 
 
 def create_shard(path: Path, dimensions: int) -> None:
-    """Create an empty shard with its payload indexes, tenant first, and close it."""
+    """Create an empty shard with its payload indexes and close it."""
     path.mkdir(parents=True)
     with engine_errors():
         shard = edge.EdgeShard.create(str(path), config(dimensions))
-        kinds: dict[str, Any] = {"tenant": edge.KeywordIndexParams(is_tenant=True), "doc_id": edge.UuidIndexParams()}
-        kinds |= dict.fromkeys(("acl", *KEYWORDS), edge.PayloadSchemaType.Keyword)
-        kinds |= {"version": edge.PayloadSchemaType.Integer, "updated_at": edge.PayloadSchemaType.Datetime}
-        # No dense search filters by a sample, so the search graph needs no links within one.
-        kinds[IDF_SAMPLES] = edge.KeywordIndexParams(enable_hnsw=False)
-        for field, kind in kinds.items():
-            shard.update(edge.UpdateOperation.create_field_index(field, kind))
+        create_payload_indexes(shard)
         shard.flush()
         shard.close()
+
+
+def create_payload_indexes(shard: edge.EdgeShard) -> None:
+    """Create the index of each payload field that filters use, tenant first; one that is as described is left.
+
+    Indexes of every search are held in memory. The others are read from mapped files: held in memory, they are most of
+    the time in which a shard is loaded, and a load stops all calls (docs/history/measurements.md).
+    """
+    mapped = edge.Memory.Cached
+    # No dense search filters by a sample or a version alone, so the search graph needs no links within one.
+    kinds: dict[str, Any] = {
+        "tenant": edge.KeywordIndexParams(is_tenant=True),
+        "acl": edge.KeywordIndexParams(),
+        IDF_SAMPLES: edge.KeywordIndexParams(enable_hnsw=False),
+        "doc_id": edge.UuidIndexParams(memory=mapped),
+        "version": edge.IntegerIndexParams(lookup=False, range=True, enable_hnsw=False, memory=mapped),
+        "updated_at": edge.DatetimeIndexParams(memory=mapped),
+        **{field: edge.KeywordIndexParams(memory=mapped) for field in KEYWORDS},
+    }
+    for field, kind in kinds.items():
+        shard.update(edge.UpdateOperation.create_field_index(field, kind))

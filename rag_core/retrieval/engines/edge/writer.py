@@ -18,7 +18,7 @@ from rag_core.logging import get_logger
 from rag_core.platform import end_with_parent
 from rag_core.retrieval.engines.edge.files import copy_sparse, require_space
 from rag_core.retrieval.engines.edge.filters import engine_errors
-from rag_core.retrieval.engines.edge.layout import DENSE, LEXICAL, config
+from rag_core.retrieval.engines.edge.layout import DENSE, LEXICAL, config, create_payload_indexes
 from rag_core.retrieval.engines.edge.shard import ShardReader
 from rag_core.retrieval.index import OPERATION_POINTS, DocumentUpdate, operations, slices, to_json
 from rag_core.retrieval.search import encode_documents, self_retrieval
@@ -130,6 +130,7 @@ def main(path: str, dimensions: str) -> None:
     end_with_parent(signal.SIGKILL)
     os.nice(_NICE)
     shard = edge.EdgeShard.load(path, config(int(dimensions)))
+    create_payload_indexes(shard)  # an older release may have made others
     sys.stdout.write(str(optimize(shard)))
     shard.flush()
     shard.close()

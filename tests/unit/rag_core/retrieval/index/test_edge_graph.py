@@ -95,7 +95,7 @@ def test_points_that_the_finished_graph_does_not_reach_are_found(shard: edge.Edg
     assert reader.points_count() == POINTS
 
 
-def test_another_search_graph_is_built_from_the_vectors_that_are_there(folder: Path) -> None:
+def test_another_search_graph_is_built_from_the_vectors_that_are_there(folder: Path, tmp_path: Path) -> None:
     index = EdgeIndex(folder)
     filled(index, *(document(str(n), [f"text number {n}"]) for n in range(100)))
     points = {one.chunk_id: one.vector.tolist() for batch in index.scroll(SPEC.name) for one in batch}
@@ -113,6 +113,10 @@ def test_another_search_graph_is_built_from_the_vectors_that_are_there(folder: P
     assert not index.has_old_graph(SPEC.name), "it is remembered"
     index.close()
     assert (QUANTIZED, LINKS) in _graphs(folder)
+    index = EdgeIndex(tmp_path / "new")
+    filled(index, document("0", ["text number 0"]))
+    index.close()
+    assert _payload_indexes(folder) == _payload_indexes(tmp_path)
 
 
 class _Held:
@@ -246,13 +250,17 @@ QUANTIZED, LINKS = True, QdrantSettings().qdrant_hnsw_m
 
 
 def _as_an_older_release_left_it(folder: Path) -> None:
-    """Copy the shard into one with a graph of 16 links over full vectors, which the specification does not name."""
+    """Copy the shard into one with a graph of 16 links over full vectors, which the specification does not name.
+
+    It has an index of titles, in memory, and none of any other field.
+    """
     spec: dict[str, Any] = json.loads((folder / "spec.json").read_text())
     new = edge.EdgeShard.load(str(folder / spec["shard"]))
     old_settings = QdrantSettings(qdrant_quantize=False, qdrant_hnsw_m=16, qdrant_hnsw_ef_construct=100)
     (folder / "shard-old").mkdir()
     old = edge.EdgeShard.create(str(folder / "shard-old"), small(old_settings))
     records, _ = new.scroll(edge.ScrollRequest(limit=1000, with_payload=True, with_vector=True))
+    old.update(edge.UpdateOperation.create_field_index("title", edge.PayloadSchemaType.Keyword))
     old.update(edge.UpdateOperation.upsert_points([edge.Point(r.id, r.vector or {}, r.payload) for r in records]))
     old.optimize()
     old.flush()
@@ -271,4 +279,14 @@ def _graphs(folder: Path) -> set[tuple[bool, int]]:
         dense = json.loads(path.read_text())["config"]["vector_data"][DENSE]
         if dense["index"]["type"] == "hnsw":
             found.add((dense["quantization_config"] is not None, dense["index"]["options"]["m"]))
+    return found
+
+
+def _payload_indexes(folder: Path) -> list[dict[str, Any]]:
+    """The different sets of fields with an index that the segments have."""
+    found: list[dict[str, Any]] = []
+    for path in folder.rglob("payload_index/config.json"):
+        fields = json.loads(path.read_text())["indexed_fields"]
+        if fields not in found:
+            found.append(fields)
     return found
