@@ -115,6 +115,11 @@ class QueryEmbedder:
             "gen_ai.embeddings.dimension.count": embedder.dimensions,
         }
 
+    @property
+    def dimensions(self) -> int:
+        """Length of its vectors."""
+        return self._embedder.dimensions
+
     async def embed(self, tenant: str, text: str) -> Vectors:
         """The vector of a tenant's query, shape [dimensions].
 

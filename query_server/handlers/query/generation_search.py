@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+import numpy as np
+
 from query_server.handlers.query.embedder import QueryEmbedder
 from query_server.handlers.query.models import QueryModels
 from query_server.handlers.query.searcher import Searcher
@@ -91,14 +93,14 @@ class GenerationSearch:
     async def _require_sources(self, request: SearchRequest, generation: str) -> None:
         """An empty result for a source that the caller cannot see is an error, the same whether it exists or not."""
         for names in _required_sources(request.filter):
-            # Any word of the corpus would do; the dense leg needs none, so it finds whatever is visible.
+            # A vector finds whatever is visible, any vector: none of the query, whose model may be away.
             embedder = await self._models.embedder_of(generation)
             probe = SearchRequest(
                 tenant=request.tenant,
                 acl=request.acl,
                 limit=1,
                 mode=SearchMode.DENSE,
-                vector=await embedder.embed(request.tenant, request.text),
+                vector=np.full(embedder.dimensions, embedder.dimensions**-0.5, dtype=np.float32),
                 filter=names,
                 generation=generation,
             )

@@ -10,6 +10,8 @@ from typing import Any
 import grpc
 import pytest
 
+from rag_core.content.embedding import Vectors
+from rag_core.content.embedding.fake import FakeEmbedder
 from rag_core.errors import Reason, Unavailable
 from ragproto.query.v2 import query_pb2 as pb
 from ragproto.query.v2 import query_pb2_grpc
@@ -261,6 +263,23 @@ def test_a_search_whose_reranker_fails_keeps_the_order_of_retrieval_and_says_so(
         reranker.down = True
         failure = failing(lambda: search(server, rerank=None, top_k=4, page_token=ranked.next_page_token))
         assert (failure.code, failure.reason) == (grpc.StatusCode.UNAVAILABLE, "RERANKER_UNAVAILABLE")
+
+
+class Away(FakeEmbedder):
+    """A model whose endpoint does not answer."""
+
+    def embed_queries(self, texts: Sequence[str]) -> Vectors:
+        raise Unavailable(Reason.EMBEDDER_UNAVAILABLE, "the endpoint does not answer")
+
+
+def test_a_search_for_words_needs_no_model(tmp_path: Path) -> None:
+    with running(tmp_path, docs=DOCS, dependencies={"embedder": Away()}) as server:
+        words: dict[str, Any] = {"mode": pb.SEARCH_MODE_LEXICAL}
+        assert locators(search(server, query="Lisbon", **words)) == {"a.md"}
+        visible, unknown = (condition(eq=pb.Filter.Eq(field="source", value=name)) for name in ("handbook", "none"))
+        assert not search(server, query="zebra", filter=visible, **words).passages
+        assert failing(lambda: search(server, query="zebra", filter=unknown, **words)).reason == "SOURCE_NOT_FOUND"
+        assert failing(lambda: search(server, query="Lisbon")).reason == "EMBEDDER_UNAVAILABLE"
 
 
 def test_diversity_brings_other_documents_forward(bells: RunningServer) -> None:
