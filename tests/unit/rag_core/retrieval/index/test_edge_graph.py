@@ -31,7 +31,7 @@ from tests.support.small_disk import small_disk
 POINTS, ISLANDS = 1200, 150
 """The engine draws its graph: of fifteen none missed fewer than 94 of these points; of half as many one missed none."""
 MANY = 5000
-"""More points than two turns of a replay have."""
+"""Points whose replay takes a second."""
 SPARSE = QdrantSettings(qdrant_hnsw_m=4, qdrant_hnsw_ef_construct=4, qdrant_quantize=False)
 """Few links, so that not every point has one that leads to it."""
 
@@ -153,6 +153,7 @@ def test_writes_take_turns_with_the_replay_of_those_before_them(folder: Path, mo
     many, loaded = [f"text number {n}" for n in range(MANY)], Future[_Held]()
 
     def load(*arguments: Any) -> _Held:
+        monkeypatch.setattr(generation, "_TURN_POINTS", MANY // 20)  # so many ways in, however busy the machine is
         index.apply(SPEC.name, [document("many", many, version=2)])  # before the first turn, which holds writes
         copy = _Held(edge.EdgeShard.load(*arguments))
         loaded.set_result(copy)
