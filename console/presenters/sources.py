@@ -25,12 +25,13 @@ def source_rows(
     counted: Iterable[admin_pb2.SourceStatus], details: Mapping[str, ops.SourceDetail], now: float
 ) -> list[dict[str, Any]]:
     """One row per source. `condition` is its state; `age` is seconds since the last complete listing; a stream
-    has none."""
+    has none. The share that is searchable is not known while the source is listed for the first time."""
     return [_row(item, details.get(item.name), now) for item in counted]
 
 
 def _row(item: admin_pb2.SourceStatus, detail: ops.SourceDetail | None, now: float) -> dict[str, Any]:
-    seconds = item.last_complete_at.seconds
+    seconds, listing = item.last_complete_at.seconds, item.condition.state == admin_pb2.SOURCE_STATE_LISTING
+    known = bool(item.documents or item.unread) and not (listing and not seconds)
     return {
         "source": item.name,
         "kind": item.kind,
@@ -38,7 +39,7 @@ def _row(item: admin_pb2.SourceStatus, detail: ops.SourceDetail | None, now: flo
         "documents": item.documents,
         "chunks": item.chunks,
         "pending": item.pending,
-        "searchable": item.coverage if item.documents or item.unread else None,
+        "searchable": item.coverage if known else None,
         "quarantined": item.quarantined,
         "held": item.held_deletions,
         "streamed": item.streamed,

@@ -183,6 +183,16 @@ def test_a_cause_is_a_headline_and_not_a_code_with_the_cause_in_its_third_clause
     assert chinese.startswith(explain_reason("zh", code).partition("。")[0])
 
 
+def test_no_share_is_searchable_of_a_source_whose_documents_are_not_all_known() -> None:
+    source = admin_pb2.SourceStatus(name="new", documents=400, unread=100, coverage=0.5)
+    shares = []
+    for state, listed in (("LISTING", 0), ("EMBEDDING", 0), ("LISTING", 70)):
+        source.condition.CopyFrom(condition(state, "{count}"))
+        source.last_complete_at.seconds = listed
+        shares += [row["searchable"] for row in sources.source_rows([source], {}, NOW)]
+    assert shares == [None, 0.5, 0.5]
+
+
 def test_an_installation_is_new_until_a_source_of_its_own_can_be_asked() -> None:
     example = admin_pb2.SourceStatus(name="project", documents=9, searchable=9)
     own = admin_pb2.SourceStatus(name="handbook", documents=4)
