@@ -176,6 +176,7 @@ class Rounds:
         )
         with closing(sync):
             sync.open(lambda: self._read_round(sync, self._pace.first, listing=True))
+            self._store_progress(sync)  # that the listing has come to its end, before the rest of a round is read
             while self._read_round(sync, self._pace.limit):
                 pass
             result = sync.finish()
@@ -187,17 +188,20 @@ class Rounds:
         """Read one round and bring it to the index; returns whether there was anything to read."""
         started = time.monotonic()
         written = sync.read(limit if self._in_rounds else None)
+        self._store_progress(sync, listing=listing)
+        if written is None:
+            return False
+        if self._in_rounds and written.doc_ids:
+            self._round(written.doc_ids, written.chars, started, remaining=sync.queue.bytes)
+        self._report(written.items, sync.queue.items)
+        return True
+
+    def _store_progress(self, sync: DocumentSync, *, listing: bool = False) -> None:
         queue = sync.queue
         outdated = queue.items - queue.new
         progress_store.write(
             self._connection, self._scope, unread=queue.new, outdated=outdated, size=queue.bytes, listing=listing
         )
-        if written is None:
-            return False
-        if self._in_rounds and written.doc_ids:
-            self._round(written.doc_ids, written.chars, started, remaining=queue.bytes)
-        self._report(written.items, queue.items)
-        return True
 
     def _work_off(self) -> None:
         """Do what is pending whatever the listing said: it was left by earlier runs, or deferred in a round."""

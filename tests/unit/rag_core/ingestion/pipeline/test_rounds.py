@@ -16,7 +16,7 @@ from rag_core import failpoints
 from rag_core.content.embedding import Vectors
 from rag_core.content.embedding.fake import FakeEmbedder
 from rag_core.content.quality import quarantine_store as quarantine
-from rag_core.content.sources import Scope, SourceItem
+from rag_core.content.sources import FetchedItem, Scope, SourceItem
 from rag_core.database.tables.content import source_runs, source_states
 from rag_core.errors import Reason, Unavailable
 from rag_core.ingestion import source_status
@@ -143,7 +143,8 @@ def test_documents_are_searchable_while_the_source_is_still_being_listed(
 def test_no_share_is_said_of_a_source_that_is_still_being_listed(
     rounds: Rounds, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rag_core.content.sources.listings.EARLY_SECONDS", 0.0)
+    early = "rag_core.content.sources.listings.EARLY_SECONDS"
+    monkeypatch.setattr(early, 0.0)
     name = {"tenant": rounds.flow.source.tenant, "source": rounds.flow.source.name}
     state = name | {"kind": "memory", "configured": True, "has_runs": True, "automatic": True}
     run = name | {"shard": 0, "run_id": "run-0", "state": "running", "queued_at": func.now()}
@@ -165,6 +166,7 @@ def test_no_share_is_said_of_a_source_that_is_still_being_listed(
     class Looking(FakeEmbedder):
         def embed_passages(self, texts: Sequence[str]) -> Vectors:
             look()
+            monkeypatch.setattr(early, 3600.0)  # the rest is read when the listing has ended
             return super().embed_passages(texts)
 
     own, embedder = rounds.harness.own, Looking()
@@ -172,11 +174,16 @@ def test_no_share_is_said_of_a_source_that_is_still_being_listed(
         rounds.flow, Transforms(lambda: embedder, lambda: own.chunker, own.generation_config)
     )
     connector = rounds.flow.connector
+
+    def fetch(item: SourceItem) -> FetchedItem:
+        look()
+        return MemoryConnector.fetch(connector, item)
+
     connector.list_items = lambda: Listing(MemoryConnector.list_items(connector)._entries, None)  # type: ignore[method-assign]
+    connector.fetch = fetch  # type: ignore[method-assign]
     rounds.run()
-    early = [words for ended, words in said if not ended]
-    assert early
-    assert all(words.startswith("listing: ") for words in early)
+    assert {ended for ended, _ in said} == {False, True}
+    assert all(words.startswith("listing: ") is not ended for ended, words in said), said
     look()
     assert said[-1][1] == "checking what was indexed"
 
