@@ -67,6 +67,8 @@ CUT: dict[str, Any] = {
 
 
 CALLERS = 5
+AGAIN_SECONDS = 0.2
+"""Pause before a call is sent again: a process that was killed takes connections until its last socket is closed."""
 
 
 @dataclass
@@ -104,6 +106,7 @@ class Traffic:
                 raise
             self.cut += 1
             self.note(f"cut off: {error!r}")
+        time.sleep(AGAIN_SECONDS)
         return self._post(again=True)
 
     @contextmanager
