@@ -171,7 +171,7 @@ def scale(*, sizes: tuple[int, ...] = (10_000, 100_000), as_json: Json = False) 
     Parameters
     ----------
     sizes
-        Corpus sizes in documents (fake embedder); 100,000 take some twenty minutes on two cores, a million two hours and 16 GB.
+        Corpus sizes in documents (fake embedder); 100,000 take some twenty minutes, a million two hours and 16 GB.
     """
     from benchmarks import scale as bench
 
