@@ -30,8 +30,8 @@ def source_rows(
 
 
 def _row(item: admin_pb2.SourceStatus, detail: ops.SourceDetail | None, now: float) -> dict[str, Any]:
-    seconds, listing = item.last_complete_at.seconds, item.condition.state == admin_pb2.SOURCE_STATE_LISTING
-    known = bool(item.documents or item.unread) and not (listing and not seconds)
+    seconds = item.last_complete_at.seconds
+    first_listing = not seconds and item.condition.state == admin_pb2.SOURCE_STATE_LISTING
     return {
         "source": item.name,
         "kind": item.kind,
@@ -39,7 +39,7 @@ def _row(item: admin_pb2.SourceStatus, detail: ops.SourceDetail | None, now: flo
         "documents": item.documents,
         "chunks": item.chunks,
         "pending": item.pending,
-        "searchable": item.coverage if known else None,
+        "searchable": item.coverage if (item.documents or item.unread) and not first_listing else None,
         "quarantined": item.quarantined,
         "held": item.held_deletions,
         "streamed": item.streamed,
