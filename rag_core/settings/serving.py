@@ -59,7 +59,7 @@ class ServingSettings(BaseModel):
     index_optimize_points: int = Field(
         10_000,
         ge=0,
-        description="Embedded index: so many points without a search graph start building one; 0: never.",
+        description="Embedded index: so many points written outside of the search graph start building one; 0: never.",
     )
     search_threads: int = Field(8, ge=1, le=256, description="Index searches that run in parallel.")
     max_index_message_bytes: int = Field(

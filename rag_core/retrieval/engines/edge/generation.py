@@ -61,7 +61,7 @@ class EdgeGeneration:
     def __init__(self, folder: Path, *, space_reserve: int = edge_files.SPACE_RESERVE) -> None:
         """Open a generation. `damage` is why it is unreadable; every call except `reset` and `close` raises it."""
         self.folder = folder
-        self.spec, self._shard_folder, self._encoder, self._sampled, self._graph = _read_spec(folder)
+        self.spec, self._shard_folder, self._encoder, self._sampled, self._graph, self._built = _read_spec(folder)
         self.damage: RagError | None = None
         self.suspect = False
         """True when a call failed in a way that may be damage; `examine` decides."""
@@ -85,7 +85,7 @@ class EdgeGeneration:
         shard = f"shard-{uuid.uuid4().hex}"
         create_shard(temporary / shard, spec.dimensions)
         edge_files.write_durably(
-            temporary / SPEC, _spec_content(spec, shard, graph_fingerprint(), has_idf_samples=True)
+            temporary / SPEC, _spec_content(spec, shard, graph_fingerprint(), 0, has_idf_samples=True)
         )
         edge_files.write_durably(temporary / POINTS, {"at_least": 0})
         temporary.rename(folder)
@@ -111,6 +111,12 @@ class EdgeGeneration:
     def has_old_graph(self) -> bool:
         """Return whether `optimize` would build another search graph, of the settings of this release."""
         return self._graph != graph_fingerprint()
+
+    @property
+    def written_since_graph(self) -> int:
+        """Number of points written since `optimize`, also again. The engine's own counter of points without a graph
+        counts what was removed from a graph as still in it."""
+        return max(0, self.reader.indexed_vectors() - self._built)
 
     def set_due(self) -> None:
         """Stop serving reads, also after a restart, until `set_filled`."""
@@ -193,10 +199,11 @@ class EdgeGeneration:
                     outside = edge_writer.optimize_copy(target, self.spec.dimensions)
                     with engine_errors():
                         optimized = edge.EdgeShard.load(str(target), config(self.spec.dimensions))
+                        built = optimized.info().indexed_vectors_count
                 except RagError:
                     self._check_not_reset(before)  # which removes the copy too
                     raise
-                while not self._move_to(name, optimized, before):
+                while not self._move_to(name, optimized, built, before):
                     time.sleep(_PAUSE_SECONDS)
                 if outside:
                     _log.info("points_outside_graph", generation=self.spec.name, points=outside)
@@ -217,7 +224,7 @@ class EdgeGeneration:
             edge_files.remove_checksum_manifest(self.folder)
             edge_files.write_durably(self.folder / POINTS, {"at_least": 0})
             self._sampled = True
-            before = self._point_to(name)
+            before = self._point_to(name, 0)
             self.damage = None
             self._open()
             shutil.rmtree(self.folder / before, ignore_errors=True)
@@ -279,7 +286,7 @@ class EdgeGeneration:
         if self._dirty is not None:
             self._dirty.update(ids)
 
-    def _move_to(self, name: str, optimized: edge.EdgeShard, before: str) -> bool:
+    def _move_to(self, name: str, optimized: edge.EdgeShard, built: int, before: str) -> bool:
         """Replay some of the writes made since `before` was copied; after the last switch to the copy, and say so."""
         with self._write:
             self._check_not_reset(before)
@@ -291,7 +298,7 @@ class EdgeGeneration:
             dirty.difference_update(some)
             if dirty:
                 return False
-            self._point_to(name)
+            self._point_to(name, built)
             self.reader.use(optimized)
             shutil.rmtree(self.folder / before, ignore_errors=True)
         return True
@@ -300,10 +307,10 @@ class EdgeGeneration:
         if self._shard_folder != before:
             raise Unavailable(Reason.INDEX_UNAVAILABLE, "it was reset while its search graph was built")
 
-    def _point_to(self, name: str) -> str:
-        content = _spec_content(self.spec, name, graph_fingerprint(), has_idf_samples=self._sampled)
+    def _point_to(self, name: str, built: int) -> str:
+        content = _spec_content(self.spec, name, graph_fingerprint(), built, has_idf_samples=self._sampled)
         edge_files.write_durably(self.folder / SPEC, content)
-        before, self._shard_folder, self._graph = self._shard_folder, name, graph_fingerprint()
+        before, self._shard_folder, self._graph, self._built = self._shard_folder, name, graph_fingerprint(), built
         return before
 
     def _close_shard(self) -> None:
@@ -312,7 +319,7 @@ class EdgeGeneration:
             self._reader = None
 
 
-def _spec_content(spec: GenerationSpec, shard: str, graph: str, *, has_idf_samples: bool) -> dict[str, Any]:
+def _spec_content(spec: GenerationSpec, shard: str, graph: str, built: int, *, has_idf_samples: bool) -> dict[str, Any]:
     return {
         "name": spec.name,
         "dimensions": spec.dimensions,
@@ -321,23 +328,26 @@ def _spec_content(spec: GenerationSpec, shard: str, graph: str, *, has_idf_sampl
         "lexical": lexical.FINGERPRINT,
         "shard": shard,
         "graph": graph,
+        "indexed_vectors": built,
         "sampled": has_idf_samples,
     }
 
 
-def _read_spec(folder: Path) -> tuple[GenerationSpec, str, str, bool, str]:
-    """Specification, shard folder, lexical fingerprint, whether points store their samples, and the search graph."""
+def _read_spec(folder: Path) -> tuple[GenerationSpec, str, str, bool, str, int]:
+    """Specification, shard folder, lexical fingerprint, whether points store their samples, the search graph, and the
+    indexed vectors when it was built."""
     content = edge_files.read_json(folder / SPEC)
     try:
         spec = GenerationSpec(
             str(content["name"]), int(content["dimensions"]), str(content["embedder"]), str(content["chunker"])
         )
         shard, encoder = str(content["shard"]), str(content["lexical"])
+        built = int(content.get("indexed_vectors", 0))  # an older release's graph is built again
         if spec.name != folder.name or "/" in shard or not shard.startswith("shard-"):
             raise ValueError("name")
     except (KeyError, TypeError, ValueError) as error:
         raise DataCorruption(Reason.INDEX_CORRUPT, f"generation {folder.name} has a damaged specification") from error
-    return spec, shard, encoder, content.get("sampled") is True, str(content.get("graph", ""))
+    return spec, shard, encoder, content.get("sampled") is True, str(content.get("graph", "")), built
 
 
 def _explain(error: RagError, generation: str) -> DataCorruption:

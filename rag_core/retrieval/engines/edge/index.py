@@ -146,9 +146,9 @@ class EdgeIndex:
     def optimize(self, generation: str) -> None:
         self._get(generation).optimize()
 
-    def points_without_graph(self, generation: str) -> int:
-        """Number of points of a generation without a search graph: a search compares each of them."""
-        return self._get(generation).reader.points_without_graph()
+    def written_since_graph(self, generation: str) -> int:
+        """Number of points written since the search graph was built, also again: a search compares each of them."""
+        return self._get(generation).written_since_graph
 
     def has_old_graph(self, generation: str) -> bool:
         """Return whether a generation has the search graph of other settings, which `optimize` replaces."""

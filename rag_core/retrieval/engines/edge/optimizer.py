@@ -17,7 +17,9 @@ from rag_core.settings import Settings
 
 INTERVAL_SECONDS = 15.0
 _SHARE = 5
-"""A graph is rebuilt when more than one in this many points was added since the last build."""
+"""A graph is rebuilt when more than one in this many points was written since the last build."""
+_QUIET = 10
+"""Fewer points than `least` by this factor in an interval are no heavy writes."""
 _log = get_logger("rag.index")
 
 
@@ -25,12 +27,11 @@ class BackgroundOptimizer:
     """Polls the generations at an interval, and optimizes those that have grown, one at a time."""
 
     def __init__(self, index: EdgeIndex, *, least: int) -> None:
-        """`least` is the number of points without a graph from which a build is worthwhile."""
+        """`least` is the number of written points from which a build is worthwhile."""
         self._index = index
         self._least = least
         self._stopping = threading.Event()
         self._seen: dict[str, int] = {}
-        self._left: dict[str, int] = {}
         self._thread = threading.Thread(target=self._run, name="index-upkeep", daemon=True)
 
     def start(self) -> None:
@@ -56,27 +57,25 @@ class BackgroundOptimizer:
         grown = []
         for spec in self._index.generations():
             try:
-                points, bare = self._index.count(spec.name), self._index.points_without_graph(spec.name)
+                points, written = self._index.count(spec.name), self._index.written_since_graph(spec.name)
             except RagError:
                 continue  # damaged, or dropped meanwhile
-            quiet, self._seen[spec.name] = self._seen.get(spec.name) == points, points
-            new = bare - self._left.get(spec.name, 0)
-            old = bare < points and self._index.has_old_graph(spec.name)
+            before, self._seen[spec.name] = self._seen.get(spec.name), written
+            quiet = before is not None and written - before <= self._least // _QUIET
+            old = written < points and self._index.has_old_graph(spec.name)
             # Wait during heavy writes, unless most of the points have no graph.
-            if (old or new >= max(self._least, points // _SHARE)) and (quiet or 2 * bare > points):
+            if (old or written >= max(self._least, points // _SHARE)) and (quiet or 2 * written > points):
                 grown.append(spec.name)
         return grown
 
     def _optimize(self, name: str) -> bool:
         try:
             self._index.optimize(name)
-            # The engine leaves small segments without a graph on purpose; do not count those again.
-            self._left[name] = self._index.points_without_graph(name)
         except RagError as error:
             if not self._stopping.is_set():
                 _log.warning("index_not_optimized", generation=name, reason=error.reason, message=error.message)
             return False
-        _log.info("index_optimized", generation=name, points=self._seen[name], left=self._left[name])
+        _log.info("index_optimized", generation=name, written=self._seen[name])
         return True
 
 

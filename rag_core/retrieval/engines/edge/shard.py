@@ -256,10 +256,13 @@ class ShardReader:
         """Number of points from the engine's counters, without a scan."""
         return self.call(lambda shard: shard.info().points_count)
 
-    def points_without_graph(self) -> int:
-        """Number of points whose dense vector is in no search graph. Sparse vectors always count as indexed."""
-        info = self.call(lambda shard: shard.info())
-        return max(0, 2 * info.points_count - info.indexed_vectors_count)
+    def indexed_vectors(self) -> int:
+        """Number of dense vectors in search graphs and of sparse vectors, from the engine's counters.
+
+        Those of points that were removed or written again count too while their segments are kept. So what the number
+        grows by are points that were written outside of the graphs, and what it exceeds the points by is no graph.
+        """
+        return self.call(lambda shard: shard.info().indexed_vectors_count)
 
     def identities(self, doc_ids: Sequence[uuid.UUID], batch: int = 1000) -> Iterator[Identity]:
         """Chunk id, document id and version of every point of these documents."""

@@ -68,7 +68,8 @@ def replay(source: edge.EdgeShard, target: edge.EdgeShard, ids: Sequence[uuid.UU
 
 
 _NICE = 10
-_ROUNDS = 5
+_ROUNDS = 20
+"""Of a hundred graphs with 4 links a point, 98 had none left after five, and all after seven."""
 _SAID_CHARS = 2000
 """The end of what a failed child printed has the error with its cause."""
 _log = get_logger(__name__)
@@ -119,8 +120,8 @@ def optimize(shard: edge.EdgeShard) -> int:
 
 
 def _unreached(reader: ShardReader) -> list[uuid.UUID]:
-    if reader.points_without_graph() >= reader.points_count():
-        return []
+    if reader.indexed_vectors() <= reader.points_count():
+        return []  # only sparse vectors: it is too small for a graph
     pages = ([chunk_id for chunk_id, _, _ in page] for page in reader.identity_pages())
     return [one for page in pages for one in self_retrieval(reader, page).missed]
 

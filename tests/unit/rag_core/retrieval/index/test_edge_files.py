@@ -143,16 +143,30 @@ def test_a_generation_is_optimized_when_it_has_grown_and_not_again_for_what_the_
     write(index, 2 * LEAST, LEAST // 2)
     assert upkeep.run_once() == [], "little is new"
     write(index, 3 * LEAST, LEAST)
-    assert upkeep.run_once() == ["g1"]
+    assert (upkeep.run_once(), upkeep.run_once()) == ([], ["g1"])
     assert ask(index, "number", limit=300)
     assert index.count("g1") == LEAST - 1 + LEAST + LEAST // 2 + LEAST
 
 
+def test_what_was_written_since_the_graph_is_known_after_a_restart(folder: Path) -> None:
+    for round_, expected in enumerate((LEAST, LEAST // 2, 0)):
+        index = EdgeIndex(folder)
+        if round_ == 0:
+            filled(index)
+        write(index, round_ * LEAST, expected)
+        index.close()
+        index = EdgeIndex(folder)
+        assert index.written_since_graph("g1") == expected
+        index.optimize("g1")
+        assert index.written_since_graph("g1") == 0
+        index.close()
+
+
 class Scripted:
-    """An index of one generation, of which a test says how many points there are and how many have no graph."""
+    """An index of one generation, of which a test says how many points there are and how many were written since."""
 
     def __init__(self) -> None:
-        self.points = self.bare = 0
+        self.points = self.written = 0
         self.old = False
 
     def generations(self) -> list[GenerationSpec]:
@@ -161,35 +175,36 @@ class Scripted:
     def count(self, generation: str) -> int:
         return self.points
 
-    def points_without_graph(self, generation: str) -> int:
-        return self.bare
+    def written_since_graph(self, generation: str) -> int:
+        return self.written
 
     def has_old_graph(self, generation: str) -> bool:
         return self.old
 
     def optimize(self, generation: str) -> None:
-        self.bare, self.old = 0, False
+        self.written, self.old = 0, False
 
 
 def test_while_much_is_written_a_graph_waits_until_it_is_quiet() -> None:
     scripted = Scripted()
     upkeep = BackgroundOptimizer(cast("EdgeIndex", scripted), least=LEAST)
-    scripted.points, scripted.bare = 10 * LEAST, 3 * LEAST
+    scripted.points, scripted.written = 10 * LEAST, 3 * LEAST
     assert upkeep.run_once() == []
-    scripted.points, scripted.bare = 11 * LEAST, 4 * LEAST
+    scripted.points, scripted.written = 11 * LEAST, 4 * LEAST
     assert upkeep.run_once() == [], "still being written"
-    assert upkeep.run_once() == ["g1"]
-    scripted.points, scripted.bare = 30 * LEAST, 19 * LEAST
+    scripted.points, scripted.written = 11 * LEAST + 5, 4 * LEAST + 5
+    assert upkeep.run_once() == ["g1"], "a few more are not much"
+    scripted.points, scripted.written = 30 * LEAST, 19 * LEAST
     assert upkeep.run_once() == ["g1"], "most points are without a graph"
 
 
 def test_a_graph_of_other_settings_is_replaced_once() -> None:
     scripted = Scripted()
     upkeep = BackgroundOptimizer(cast("EdgeIndex", scripted), least=LEAST)
-    scripted.points = scripted.bare = LEAST - 1
+    scripted.points = scripted.written = LEAST - 1
     scripted.old = True
     assert (upkeep.run_once(), upkeep.run_once()) == ([], []), "there is no graph to replace"
-    scripted.bare = 0
+    scripted.written = 0
     assert (upkeep.run_once(), upkeep.run_once()) == (["g1"], [])
 
 

@@ -106,7 +106,11 @@ def test_another_search_graph_is_built_from_the_vectors_that_are_there(folder: P
     assert not index.has_old_graph(SPEC.name)
     assert {one.chunk_id: one.vector.tolist() for batch in index.scroll(SPEC.name) for one in batch} == points
     assert index.self_retrieval(SPEC.name, [*points]).missed == ()
-    assert index.points_without_graph(SPEC.name) < len(points)
+    assert index.written_since_graph(SPEC.name) == 0
+    index.apply(SPEC.name, [document(str(n), [f"text number {n}"], version=2) for n in range(50)])
+    assert index.written_since_graph(SPEC.name) == 50, "the same points, written again"
+    index.apply(SPEC.name, [document(str(n), [f"another text {n}"], version=3) for n in range(50, 100)])
+    assert index.count(SPEC.name) == index.written_since_graph(SPEC.name) == 100, "others have taken their place"
     index.close()
     index = EdgeIndex(folder)
     assert not index.has_old_graph(SPEC.name), "it is remembered"
@@ -263,7 +267,7 @@ def _as_an_older_release_left_it(folder: Path) -> None:
     old.close()
     new.close()
     (folder / "seal.json").unlink()
-    del spec["graph"]
+    del spec["graph"], spec["indexed_vectors"]
     (folder / "spec.json").write_text(json.dumps(spec | {"shard": "shard-old"}))
     assert (False, 16) in _graphs(folder)
 
