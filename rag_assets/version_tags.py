@@ -25,4 +25,9 @@ def observe(connector: Connector) -> tuple[str, RagError | None]:
     try:
         return fingerprint(connector.version_tag()), None
     except RagError as error:
-        return fingerprint("unavailable", error.reason), error
+        return unavailable(error), error
+
+
+def unavailable(error: Exception) -> str:
+    """The version tag of a source that cannot be read, or not even opened, because of `error`."""
+    return fingerprint("unavailable", error.reason if isinstance(error, RagError) else type(error).__name__)

@@ -19,10 +19,9 @@ from rag_assets.defs.sources.sensors import NAME, evaluate
 from rag_assets.defs.sources.states import record_changed
 from rag_assets.lib.failures import typed_failures
 from rag_assets.source_config import SensorConfig, SourceConfig
-from rag_assets.version_tags import current_version_tag
+from rag_assets.version_tags import current_version_tag, unavailable
 from rag_core.errors import RagError
 from rag_core.governance.tenants import store as tenants
-from rag_core.ids import fingerprint
 from rag_core.ingestion.pipeline import Pipeline
 from rag_core.ingestion.source_status import ListedSource, SourceName, WantedRun, observable_store
 from rag_core.logging import get_logger
@@ -71,10 +70,10 @@ def _look(config: SourceConfig, pipeline: Pipeline) -> str:
         with open_connector(config, context) as connector:
             return current_version_tag(connector)
     except RagError as error:  # the run that it starts fails with the reason
-        return fingerprint("unavailable", error.reason)
+        return unavailable(error)
     except Exception as error:
         log.exception("source_not_looked_at", source=config.name)
-        return fingerprint("unavailable", type(error).__name__)
+        return unavailable(error)
 
 
 def changes_sensor(configs: Sequence[SourceConfig], jobs: Sequence[AssetJob]) -> dg.SensorDefinition:

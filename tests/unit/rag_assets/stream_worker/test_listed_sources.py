@@ -225,6 +225,22 @@ def test_a_source_that_fails_is_looked_at_ever_less_and_a_run_is_wanted_that_say
     assert one.wanted == one.tag, "a run that succeeds ends the failure"
 
 
+def test_a_source_that_is_refused_wants_a_run_that_says_so(installation: Installation) -> None:
+    installation.add("handbook")
+    one = ObservedSource(installation.configs["handbook"], installation.newest_run("handbook"))
+    one.look(installation.resources)
+    read, state = one.tag, installation.stream.settings.home / "state"
+    state.mkdir(parents=True)
+    installation.configure("handbook", options={"kind": "folder", "root": str(state)})
+    new = ObservedSource(installation.configs["handbook"], ObservableSource("acme", "handbook", None, None))
+    one.configure(installation.configs["handbook"], one.newest_run)
+    for refused in (new, one):
+        for _ in range(2):
+            refused.look(installation.resources)
+        assert (refused.reason, refused.wanted) == (Reason.PATH_OUTSIDE_ROOT, refused.tag)
+    assert new.tag == one.tag != read, "the sensor starts no run of what is searchable already"
+
+
 def test_a_run_that_failed_for_the_same_is_told_once_until_something_changes(installation: Installation) -> None:
     """A hold that waits a night for its approval is no row of failed runs."""
     root = installation.add("handbook", files=8)
