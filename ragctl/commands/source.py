@@ -273,13 +273,17 @@ def reload(*, wait: Annotated[bool, Parameter(negative="--no-wait")] = True, jso
         new = sync.first_loads(sync.jobs.values())
         with closing(dagster_client(settings)) as api:
             api.reload()
-        read = sync.wait_for_worker(new, display) if wait else []
+        read = [one.source for one in (sync.wait_for_worker(new, display) if wait else ())]
+    unread = [job.source for job in new if job.source not in read]
     found = read_sources(settings.effective_sources_dir)
     if json:
-        emit_json({"sources": [config.name for config in found.sources], "read": [one.source for one in read],
+        emit_json({"sources": [config.name for config in found.sources], "read": read, "unread": unread,
                    "problems": list(map(str, found.problems))})  # fmt: skip
     else:
         say(f"{len(found.sources)} sources are loaded" + (f", {len(read)} were read" if read else ""))
+        if wait and unread:
+            say(f"Left to runs, which read them or say why not: {', '.join(unread)}")
+            say(runnable("`rag source status` shows when they have."))
         say_left_out(found.problems)
     return Reason.CHECK_FAILED if found.problems else None
 
