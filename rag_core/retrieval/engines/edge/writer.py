@@ -69,7 +69,7 @@ def replay(source: edge.EdgeShard, target: edge.EdgeShard, ids: Sequence[uuid.UU
 
 _NICE = 10
 _ROUNDS = 20
-"""Of a hundred graphs with 4 links a point, 98 had none left after five, and all after seven."""
+"""A hundred graphs with 4 links a point: 98 had none left after five rounds, and all after seven."""
 _SAID_CHARS = 2000
 """The end of what a failed child printed has the error with its cause."""
 _log = get_logger(__name__)
