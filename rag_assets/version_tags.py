@@ -17,15 +17,10 @@ LISTING_TAG, CHANGES = "rag/listing", "changes"
 def current_version_tag(connector: Connector) -> str:
     """The connector's version tag in a form that fits a run tag. A source that cannot be reached has one too: the run
     that it starts fails with the reason, where alerts see it."""
-    return observe(connector)[0]
-
-
-def observe(connector: Connector) -> tuple[str, RagError | None]:
-    """As `current_version_tag`, and why the source cannot be reached."""
     try:
-        return fingerprint(connector.version_tag()), None
+        return fingerprint(connector.version_tag())
     except RagError as error:
-        return unavailable(error), error
+        return unavailable(error)
 
 
 def unavailable(error: Exception) -> str:

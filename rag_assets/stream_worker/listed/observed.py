@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from rag_assets.connectors import connector_context, open_connector
 from rag_assets.source_config import SensorConfig, SourceConfig
-from rag_assets.version_tags import observe, unavailable
+from rag_assets.version_tags import unavailable
 from rag_core.content.documents import store as documents
 from rag_core.content.sources import Scope
 from rag_core.content.sources import store as sources
@@ -174,12 +174,10 @@ class ObservedSource:
             remembered = connector_context(config, settings, store, remember=False)
             with open_connector(config, remembered) as connector:
                 began = time.monotonic()
-                self.tag, error = observe(connector)
+                self.tag = fingerprint(connector.version_tag())
                 self.look_seconds = time.monotonic() - began
-            if error is not None:
-                raise error
-        except Exception as refused:
-            self.tag = unavailable(refused)  # of a source that was not opened too, so that a run says why
+        except Exception as error:
+            self.tag = unavailable(error)  # the run that is wanted for it says why
             raise
         if self.tag == self.applied and config == self.applied_config:
             self.unchanged = True

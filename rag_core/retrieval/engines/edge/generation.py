@@ -84,9 +84,7 @@ class EdgeGeneration:
         temporary = folder.with_name(f".new-{uuid.uuid4().hex}")
         shard = f"shard-{uuid.uuid4().hex}"
         create_shard(temporary / shard, spec.dimensions)
-        edge_files.write_durably(
-            temporary / SPEC, _spec_content(spec, shard, graph_fingerprint(), 0, has_idf_samples=True)
-        )
+        edge_files.write_durably(temporary / SPEC, _spec_content(spec, shard, 0, has_idf_samples=True))
         edge_files.write_durably(temporary / POINTS, {"at_least": 0})
         temporary.rename(folder)
         sync_folder(folder.parent)
@@ -308,7 +306,7 @@ class EdgeGeneration:
             raise Unavailable(Reason.INDEX_UNAVAILABLE, "it was reset while its search graph was built")
 
     def _point_to(self, name: str, built: int) -> str:
-        content = _spec_content(self.spec, name, graph_fingerprint(), built, has_idf_samples=self._sampled)
+        content = _spec_content(self.spec, name, built, has_idf_samples=self._sampled)
         edge_files.write_durably(self.folder / SPEC, content)
         before, self._shard_folder, self._graph, self._built = self._shard_folder, name, graph_fingerprint(), built
         return before
@@ -319,7 +317,7 @@ class EdgeGeneration:
             self._reader = None
 
 
-def _spec_content(spec: GenerationSpec, shard: str, graph: str, built: int, *, has_idf_samples: bool) -> dict[str, Any]:
+def _spec_content(spec: GenerationSpec, shard: str, built: int, *, has_idf_samples: bool) -> dict[str, Any]:
     return {
         "name": spec.name,
         "dimensions": spec.dimensions,
@@ -327,7 +325,7 @@ def _spec_content(spec: GenerationSpec, shard: str, graph: str, built: int, *, h
         "chunker": spec.chunker,
         "lexical": lexical.FINGERPRINT,
         "shard": shard,
-        "graph": graph,
+        "graph": graph_fingerprint(),
         "indexed_vectors": built,
         "sampled": has_idf_samples,
     }
@@ -342,7 +340,7 @@ def _read_spec(folder: Path) -> tuple[GenerationSpec, str, str, bool, str, int]:
             str(content["name"]), int(content["dimensions"]), str(content["embedder"]), str(content["chunker"])
         )
         shard, encoder = str(content["shard"]), str(content["lexical"])
-        built = int(content.get("indexed_vectors", 0))  # an older release's graph is built again
+        built = int(content.get("indexed_vectors", 0))  # older releases did not say: all counts as new
         if spec.name != folder.name or "/" in shard or not shard.startswith("shard-"):
             raise ValueError("name")
     except (KeyError, TypeError, ValueError) as error:

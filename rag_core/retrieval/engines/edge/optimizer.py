@@ -19,12 +19,12 @@ INTERVAL_SECONDS = 15.0
 _SHARE = 5
 """A graph is rebuilt when more than one in this many points was written since the last build."""
 _QUIET = 10
-"""Fewer points than `least` by this factor in an interval are no heavy writes."""
+"""Writes of up to one in this many of the points that make a build worthwhile do not put it off, in one interval."""
 _log = get_logger("rag.index")
 
 
 class BackgroundOptimizer:
-    """Polls the generations at an interval, and optimizes those that have grown, one at a time."""
+    """Polls the generations at an interval, and optimizes those in which much was written, one at a time."""
 
     def __init__(self, index: EdgeIndex, *, least: int) -> None:
         """`least` is the number of written points from which a build is worthwhile."""
@@ -39,7 +39,7 @@ class BackgroundOptimizer:
         self._thread.start()
 
     def run_once(self) -> list[str]:
-        """Poll once; returns the generations that were optimized: those that have grown, or have an old graph."""
+        """Poll once; returns the generations that were optimized: those with much new, or an old graph."""
         return [name for name in self._grown() if self._optimize(name)]
 
     def close(self) -> None:
