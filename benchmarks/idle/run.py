@@ -19,8 +19,8 @@ from rag_core.settings import Settings
 from ragctl.local_stack.data_dir import DataDir
 from ragctl.local_stack.processes import stack_processes
 
-SHARE_TARGETS = ((3, 5.0), (100, 8.0), (1000, 15.0))
-"""Up to so many sources, at most this share of a core in percent."""
+SHARE_TARGETS = ((3, 5.0), (103, 8.0), (1003, 15.0))
+"""Up to so many sources, the three of a new stack among them, at most this share of a core in percent."""
 MEMORY_TARGET_MB = 1800.0
 _COUNTED = (
     "SELECT xact_commit + xact_rollback, tup_returned, sessions FROM pg_stat_database"
